@@ -1,0 +1,270 @@
+//! Connections kept for the next request. One pool belongs to one worker thread, so that a request never
+//! hops between threads.
+//!
+//! HTTP/1 connections are leased to one request at a time and come back after the response's last byte;
+//! HTTP/2 connections are shared. Each HTTP connection is driven by a task that ends with it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use mimeo_model::{Failure, Method};
+
+use crate::connect::{Connector, HttpVersions, Opened};
+use crate::head_tap::{HeadTap, TapHandle};
+use crate::protocol::assembly::Connected;
+use crate::protocol::head::MAX_FIELDS;
+use crate::protocol::target::Origin;
+
+/// Most idle connections to one origin.
+const MAX_IDLE: usize = 256;
+/// How long an idle connection is kept. Shorter than what servers commonly grant.
+const IDLE: Duration = Duration::from_secs(55);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A pool of connections whose requests have bodies of type `B`.
+pub struct Pool<B> {
+    connector: Connector,
+    origins: Mutex<HashMap<Origin, PerOrigin<B>>>,
+}
+
+struct PerOrigin<B> {
+    idle: Vec<Idle<B>>,
+    shared: Option<http2::SendRequest<B>>,
+    speaks_http2: Option<bool>,
+    opening: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct Idle<B> {
+    sender: http1::SendRequest<B>,
+    tap: TapHandle,
+    since: Instant,
+}
+
+/// A connection to send one request on.
+pub struct Lease<B> {
+    connection: Connection<B>,
+    /// How the connection came to be.
+    pub connected: Connected,
+    origin: Origin,
+}
+
+enum Connection<B> {
+    Http1 { sender: http1::SendRequest<B>, tap: TapHandle },
+    Http2 { sender: http2::SendRequest<B> },
+}
+
+/// Why a request got no response.
+pub struct SendError<B> {
+    /// The fault as the HTTP library tells it.
+    pub error: hyper::Error,
+    /// The request, when no byte of it was sent.
+    pub unsent: Option<http::Request<B>>,
+}
+
+impl<B> Pool<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// An empty pool.
+    pub fn new(connector: Connector) -> Self {
+        Self { connector, origins: Mutex::default() }
+    }
+
+    /// The connector, for tunnels.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Hands out a kept connection, or opens one. `fresh` asks for one that no one used before.
+    pub async fn checkout(
+        &self,
+        origin: &Origin,
+        versions: HttpVersions,
+        fresh: bool,
+    ) -> Result<Lease<B>, Failure> {
+        if !fresh && let Some(lease) = self.kept(origin, versions).await {
+            return Ok(lease);
+        }
+        let began = Instant::now();
+        let opening = {
+            let mut origins = self.lock();
+            let per = origins.entry(origin.clone()).or_default();
+            // Where HTTP/2 is possible one connection is opened and shared.
+            (versions == HttpVersions::Any && per.speaks_http2 != Some(false)).then(|| per.opening.clone())
+        };
+        let _turn = match &opening {
+            Some(opening) => {
+                let turn = opening.lock().await;
+                if !fresh && let Some(mut lease) = self.kept(origin, versions).await {
+                    lease.connected.blocked = Some(began.elapsed());
+                    return Ok(lease);
+                }
+                Some(turn)
+            }
+            None => None,
+        };
+        let opened = self.connector.open(origin, versions).await?;
+        self.start(origin, versions, opened).await
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.lock().retain(|_, per| {
+            per.idle.retain(|idle| now - idle.since < IDLE && !idle.sender.is_closed());
+            if per.shared.as_ref().is_some_and(http2::SendRequest::is_closed) {
+                per.shared = None;
+            }
+            !per.idle.is_empty() || per.shared.is_some() || Arc::strong_count(&per.opening) > 1
+        });
+    }
+
+    /// Number of idle HTTP/1 connections.
+    pub fn idle(&self) -> usize {
+        self.lock().values().map(|per| per.idle.len()).sum()
+    }
+
+    /// Takes back a connection whose response was read to its end.
+    pub fn give_back(&self, lease: Lease<B>) {
+        let Connection::Http1 { sender, tap } = lease.connection else { return };
+        if sender.is_closed() || tap.has_surplus() {
+            return;
+        }
+        let mut origins = self.lock();
+        let per = origins.entry(lease.origin).or_default();
+        if per.idle.len() < MAX_IDLE {
+            per.idle.push(Idle { sender, tap, since: Instant::now() });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, PerOrigin<B>>> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn kept(&self, origin: &Origin, versions: HttpVersions) -> Option<Lease<B>> {
+        loop {
+            let mut idle = {
+                let mut origins = self.lock();
+                let per = origins.get_mut(origin)?;
+                if versions == HttpVersions::Any
+                    && let Some(sender) = per.shared.as_ref().filter(|sender| !sender.is_closed())
+                {
+                    let connected = Connected { reused: true, ..Connected::default() };
+                    let connection = Connection::Http2 { sender: sender.clone() };
+                    return Some(Lease { connection, connected, origin: origin.clone() });
+                }
+                per.idle.pop()?
+            };
+            if idle.since.elapsed() >= IDLE || idle.tap.has_surplus() {
+                continue;
+            }
+            if !idle.sender.is_ready() && idle.sender.ready().await.is_err() {
+                continue;
+            }
+            let connected = Connected { reused: true, ..Connected::default() };
+            let connection = Connection::Http1 { sender: idle.sender, tap: idle.tap };
+            return Some(Lease { connection, connected, origin: origin.clone() });
+        }
+    }
+
+    async fn start(
+        &self,
+        origin: &Origin,
+        versions: HttpVersions,
+        opened: Opened,
+    ) -> Result<Lease<B>, Failure> {
+        let failed = |error: hyper::Error| Failure {
+            kind: mimeo_model::FailureKind::Malformed,
+            phase: mimeo_model::Phase::Connect,
+            detail: format!("{} did not begin to speak HTTP: {error}", origin.authority()),
+        };
+        let connection = if opened.http2 {
+            let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .initial_stream_window_size(1 << 20)
+                .initial_connection_window_size(4 << 20)
+                .max_header_list_size(64 << 10)
+                .handshake(TokioIo::new(opened.io))
+                .await
+                .map_err(failed)?;
+            tokio::spawn(async move {
+                // Whoever has a request on the connection is told of its end by that request.
+                let _ = driver.await;
+            });
+            Connection::Http2 { sender }
+        } else {
+            let (io, tap) = HeadTap::client(opened.io);
+            let (sender, driver) = http1::Builder::new()
+                .preserve_header_case(true)
+                .max_headers(MAX_FIELDS)
+                .handshake(TokioIo::new(io))
+                .await
+                .map_err(failed)?;
+            tokio::spawn(async move {
+                // As above.
+                let _ = driver.with_upgrades().await;
+            });
+            Connection::Http1 { sender, tap }
+        };
+        if versions == HttpVersions::Any {
+            let mut origins = self.lock();
+            let per = origins.entry(origin.clone()).or_default();
+            per.speaks_http2 = Some(opened.http2);
+            if let Connection::Http2 { sender } = &connection {
+                per.shared = Some(sender.clone());
+            }
+        }
+        Ok(Lease { connection, connected: opened.connected, origin: origin.clone() })
+    }
+}
+
+impl<B> Default for PerOrigin<B> {
+    fn default() -> Self {
+        Self { idle: Vec::new(), shared: None, speaks_http2: None, opening: Arc::default() }
+    }
+}
+
+impl<B> Lease<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// Whether the connection speaks HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        matches!(self.connection, Connection::Http2 { .. })
+    }
+
+    /// The tap of an HTTP/1 connection.
+    pub fn tap(&self) -> Option<&TapHandle> {
+        match &self.connection {
+            Connection::Http1 { tap, .. } => Some(tap),
+            Connection::Http2 { .. } => None,
+        }
+    }
+
+    /// Sends a request and waits for the head of its response. `method` and `upgrade` frame the response.
+    pub async fn send(
+        &mut self,
+        request: http::Request<B>,
+        method: Method,
+        upgrade: bool,
+    ) -> Result<http::Response<Incoming>, SendError<B>> {
+        let sent = match &mut self.connection {
+            Connection::Http1 { sender, tap } => {
+                tap.ask(method, upgrade);
+                sender.try_send_request(request).await
+            }
+            Connection::Http2 { sender } => sender.try_send_request(request).await,
+        };
+        sent.map_err(|mut fault| SendError { unsent: fault.take_message(), error: fault.into_error() })
+    }
+}
