@@ -173,17 +173,20 @@ impl TapHandle {
         shared.surplus || shared.rejection.is_some()
     }
 
-    /// Waits for `100 Continue` or the final response, whichever comes first.
-    pub fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Waits for `100 Continue` (true) or for the final response or the end (false), whichever comes first.
+    pub fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut shared = self.lock();
-        let settled = shared.response.is_some()
-            || shared.rejection.is_some()
-            || shared.asked.as_ref().is_none_or(|asked| asked.continued);
-        if settled {
-            return Poll::Ready(());
+        if let Some(asked) = &shared.asked
+            && shared.response.is_none()
+            && shared.rejection.is_none()
+        {
+            if asked.continued {
+                return Poll::Ready(true);
+            }
+            shared.continue_waiter = Some(cx.waker().clone());
+            return Poll::Pending;
         }
-        shared.continue_waiter = Some(cx.waker().clone());
-        Poll::Pending
+        Poll::Ready(false)
     }
 }
 

@@ -244,6 +244,12 @@ impl Assembly {
         }
     }
 
+    /// A tunnel ended that carried this many bytes up and down, none of which are kept.
+    pub fn tunnelled(&mut self, up: u64, down: u64) {
+        self.request_body.length = up;
+        self.response_body.length = down;
+    }
+
     /// A WebSocket frame went by.
     pub fn frame(&mut self, frame: Frame) {
         match self.open {

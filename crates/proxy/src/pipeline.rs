@@ -1,0 +1,494 @@
+//! The list of steps for one request, top to bottom.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use hyper::body::Incoming;
+use mimeo_model::{
+    AnsweredBy, Body, ExchangeId, Failure, FailureKind, Headers, Method, Phase, Request, Scheme, Version,
+};
+use mimeo_transport::connect::{HttpVersions, Lease, SendError};
+use mimeo_transport::head_tap::{Refused, TapHandle, TappedResponse};
+use mimeo_transport::protocol::assembly::Assembly;
+use mimeo_transport::protocol::framing::BodyFraming;
+use mimeo_transport::protocol::head::RequestHead;
+use mimeo_transport::protocol::hop_by_hop;
+use mimeo_transport::protocol::target::Origin;
+use mimeo_transport::serve::{Handler, Inbound, headers_of};
+
+use crate::body::ProxyBody;
+use crate::config::Mode;
+use crate::outgoing::{self, Announcement, Destination};
+use crate::tap::{Capture, Carrier, Ended, Side, Tee};
+use crate::worker::WorkerState;
+use crate::{forward, rescue, reverse, tunnel};
+
+/// Answers the requests of one client connection.
+#[derive(Clone)]
+pub(crate) struct ProxyHandler {
+    pub(crate) worker: Arc<WorkerState>,
+    /// Number of the client connection.
+    pub(crate) connection: u64,
+    pub(crate) client: SocketAddr,
+    /// Origin of the tunnel that was intercepted to get here.
+    pub(crate) intercepted: Option<Arc<Origin>>,
+}
+
+impl Handler for ProxyHandler {
+    type Body = ProxyBody;
+
+    // Boxed, because a tunnel that is intercepted serves requests with this same handler.
+    #[allow(refining_impl_trait, reason = "the box breaks the cycle of future types")]
+    fn handle(&self, inbound: Inbound) -> Pin<Box<dyn Future<Output = Response<ProxyBody>> + Send>> {
+        let handler = self.clone();
+        Box::pin(async move { handler.answer(inbound).await })
+    }
+
+    fn refused(&self, refused: Refused) {
+        self.worker.counters.refused();
+        self.record_refused(&refused);
+    }
+}
+
+impl ProxyHandler {
+    async fn answer(&self, inbound: Inbound) -> Response<ProxyBody> {
+        self.worker.counters.request();
+        if inbound.head.method == Method::CONNECT
+            && self.intercepted.is_none()
+            && let Mode::Forward { intercept, passthrough } = &self.worker.config.mode
+        {
+            return tunnel::connect(self, inbound, intercept.as_ref(), passthrough).await;
+        }
+        let tap = inbound.tap.clone();
+        match self.destination(&inbound.head) {
+            Ok(destination) => self.forward(inbound, destination).await,
+            Err(failure) => {
+                if let Some(tap) = &tap {
+                    tap.decide(false);
+                }
+                let capture =
+                    self.capture(&inbound.head, &self.unrouted(), &inbound.head.target, inbound.started);
+                self.answer_failure(capture, failure).await
+            }
+        }
+    }
+
+    fn destination(&self, head: &RequestHead) -> Result<Destination, Failure> {
+        match (&self.intercepted, &self.worker.config.mode) {
+            (Some(origin), _) => forward::intercepted(head, origin),
+            (None, Mode::Reverse { upstream, preserve_host }) => {
+                reverse::destination(head, upstream, *preserve_host)
+            }
+            (None, Mode::Forward { .. }) => forward::destination(head),
+        }
+    }
+
+    /// What stands in the record of a request that named no upstream.
+    pub(crate) fn unrouted(&self) -> Origin {
+        match (&self.intercepted, &self.worker.config.mode) {
+            (Some(origin), _) => Origin::clone(origin),
+            (None, Mode::Reverse { upstream, .. }) => upstream.origin.clone(),
+            (None, Mode::Forward { .. }) => {
+                Origin { scheme: Scheme::Http, host: "unknown".to_owned(), port: 80 }
+            }
+        }
+    }
+
+    /// Carries one request to its upstream and the response back.
+    async fn forward(&self, inbound: Inbound, destination: Destination) -> Response<ProxyBody> {
+        let Inbound { mut request, head, started, tap } = inbound;
+        let worker = &self.worker;
+        // The exchange begins; from here on everything that happens belongs to it.
+        let recorded_target = Bytes::copy_from_slice(destination.target.as_str().as_bytes());
+        let capture = self.capture(&head, &destination.origin, &recorded_target, started);
+        let mut response_carrier = capture.as_ref().map(Capture::carrier);
+
+        // An upgrade needs HTTP/1.1 on both sides and is decided by the upstream alone.
+        let upgrade = outgoing::wanted_upgrade(request.headers(), request.version());
+        let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+        let versions = if upgrade.is_some() { HttpVersions::Http1 } else { HttpVersions::Any };
+
+        // The request body is captured while the upstream reads it.
+        let request_done = Arc::new(AtomicBool::new(head.framing == BodyFraming::None));
+        let (parts, incoming) = request.into_parts();
+        let mut body = Some(self.request_body(incoming, &head, capture.as_ref(), tap.clone(), &request_done));
+        let mut headers = parts.headers;
+        let mut extensions = parts.extensions;
+        let mut fresh = false;
+        let (lease, response) = loop {
+            let leased = worker.pool.checkout(&destination.origin, versions, fresh).await;
+            let mut lease = match leased {
+                Ok(lease) => lease,
+                Err(failure) => return self.fail_unsent(tap.as_ref(), response_carrier, failure).await,
+            };
+            if let Some(capture) = &capture {
+                let (at, how) = (capture.at(), lease.connected);
+                capture.quietly(|assembly| assembly.connected(at, how));
+            }
+            let announcement = worker.config.announce.then(|| Announcement {
+                client: self.client.ip(),
+                scheme: if self.intercepted.is_some() { Scheme::Https } else { Scheme::Http },
+                version: head.version.as_str().trim_start_matches("HTTP/"),
+            });
+            let mut outgoing_headers = std::mem::take(&mut headers);
+            let client_host = outgoing_headers.get(http::header::HOST).cloned();
+            outgoing::request_headers(
+                &mut outgoing_headers,
+                &destination,
+                upgrade.as_ref(),
+                announcement.as_ref(),
+                lease.is_http2(),
+            );
+            let host = match &destination.host {
+                outgoing::Host::Replace(host) => Some(host.clone()),
+                outgoing::Host::Keep(host) => Some(client_host.unwrap_or_else(|| host.clone())),
+            };
+            let outgoing_body = match (body.take(), lease.tap()) {
+                (Some(ProxyBody::Tee(tee)), Some(upstream_tap)) if head.expects_continue => {
+                    ProxyBody::Tee(Box::new(tee.gated(upstream_tap.clone())))
+                }
+                (Some(body), _) => body,
+                (None, _) => ProxyBody::empty(),
+            };
+            let mut outgoing_request = http::Request::new(outgoing_body);
+            *outgoing_request.method_mut() = parts.method.clone();
+            *outgoing_request.uri_mut() =
+                outgoing::request_uri(&destination, lease.is_http2(), host.as_ref());
+            *outgoing_request.headers_mut() = outgoing_headers;
+            // Carries the original case of the header names.
+            *outgoing_request.extensions_mut() = std::mem::take(&mut extensions);
+
+            match self.send(&mut lease, outgoing_request, &head, upgrade.is_some(), &request_done).await {
+                Ok(response) => break (lease, response),
+                Err(Sending::Failed(fault)) => {
+                    let failure = rescue::failure_of_send(&fault, lease.tap());
+                    let stale = lease.connected.reused
+                        && matches!(failure.kind, FailureKind::Closed | FailureKind::Reset);
+                    let resend = match fault.unsent {
+                        Some(unsent) if stale => {
+                            let (unsent_parts, unsent_body) = unsent.into_parts();
+                            extensions = unsent_parts.extensions;
+                            Some(unsent_body)
+                        }
+                        // A kept connection that closed under a request which can be sent twice.
+                        None if stale
+                            && head.framing == BodyFraming::None
+                            && head.method.is_idempotent()
+                            && upgrade.is_none() =>
+                        {
+                            Some(ProxyBody::empty())
+                        }
+                        Some(_) | None => None,
+                    };
+                    let Some(resend) = resend else {
+                        return self.fail_unsent(tap.as_ref(), response_carrier, failure).await;
+                    };
+                    headers = header_map(&head.headers);
+                    body = Some(resend);
+                    fresh = true;
+                }
+                Err(Sending::TimedOut) => {
+                    let failure = Failure {
+                        kind: FailureKind::Timeout,
+                        phase: Phase::Wait,
+                        detail: format!(
+                            "no response within {} s",
+                            worker.config.response_timeout.as_secs_f64()
+                        ),
+                    };
+                    return self.fail_unsent(tap.as_ref(), response_carrier, failure).await;
+                }
+            }
+        };
+
+        // The response head is recorded as it came over the wire.
+        let tapped = lease.tap().and_then(TapHandle::take_response);
+        let upstream_tap = lease.tap().cloned();
+        if let Some(carrier) = &response_carrier {
+            let capture = carrier.capture();
+            let handed = note_response(capture, tapped, &response);
+            capture.hand_over(handed).await;
+        }
+
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if let (Some(client_side), Some(tap)) = (client_side, &tap) {
+                return tunnel::switch(
+                    self,
+                    response,
+                    client_side,
+                    tap,
+                    response_carrier.take(),
+                    upgrade.as_ref(),
+                );
+            }
+            let failure = Failure {
+                kind: FailureKind::Malformed,
+                phase: Phase::Wait,
+                detail: "the upstream switched protocols though nobody asked for it".to_owned(),
+            };
+            return self.fail_unsent(tap.as_ref(), response_carrier, failure).await;
+        }
+        if let (Some(tap), Some(_)) = (&tap, &upgrade) {
+            tap.decide(false);
+        } else if let Some(tap) = &tap
+            && head.headers.contains("upgrade")
+        {
+            tap.decide(false);
+        }
+
+        // After its last byte the connection serves the next request, unless the request is still being sent.
+        let answered = Answered(tap);
+        let pool_owner = worker.clone();
+        let ended: Ended = Box::new(move || {
+            drop(answered);
+            if request_done.load(Ordering::Relaxed) {
+                pool_owner.pool.give_back(lease);
+            }
+        });
+        let (mut parts, incoming) = response.into_parts();
+        hop_by_hop::strip(&mut parts.headers);
+        parts.version = http::Version::HTTP_11;
+        let tee = Tee::new(incoming, Side::Response, response_carrier, upstream_tap, Some(ended));
+        Response::from_parts(parts, ProxyBody::Tee(Box::new(tee)))
+    }
+
+    fn request_body(
+        &self,
+        incoming: Incoming,
+        head: &RequestHead,
+        capture: Option<&Capture>,
+        tap: Option<TapHandle>,
+        done: &Arc<AtomicBool>,
+    ) -> ProxyBody {
+        if head.framing == BodyFraming::None {
+            return ProxyBody::empty();
+        }
+        let done = done.clone();
+        let ended: Ended = Box::new(move || done.store(true, Ordering::Relaxed));
+        ProxyBody::Tee(Box::new(Tee::new(
+            incoming,
+            Side::Request,
+            capture.map(Capture::carrier),
+            tap,
+            Some(ended),
+        )))
+    }
+
+    async fn send(
+        &self,
+        lease: &mut Lease<ProxyBody>,
+        request: http::Request<ProxyBody>,
+        head: &RequestHead,
+        upgrade: bool,
+        request_done: &AtomicBool,
+    ) -> Result<Response<Incoming>, Sending> {
+        let mut sending = pin!(lease.send(request, head.method.clone(), upgrade));
+        loop {
+            match tokio::time::timeout(self.worker.config.response_timeout, sending.as_mut()).await {
+                Ok(sent) => return sent.map_err(|fault| Sending::Failed(Box::new(fault))),
+                // The clock starts when the request was sent; a slow upload is not a slow answer.
+                Err(_) if !request_done.load(Ordering::Relaxed) => {}
+                Err(_) => return Err(Sending::TimedOut),
+            }
+        }
+    }
+
+    /// Begins to record an exchange.
+    pub(crate) fn capture(
+        &self,
+        head: &RequestHead,
+        origin: &Origin,
+        target: &Bytes,
+        started: Instant,
+    ) -> Option<Capture> {
+        let config = &self.worker.config;
+        let sink = config.sink.as_ref()?;
+        let request = Request {
+            method: head.method.clone(),
+            scheme: origin.scheme,
+            authority: origin.authority(),
+            target: target.clone(),
+            version: head.version,
+            headers: head.headers.clone(),
+            body: Body::empty(),
+            trailers: Headers::new(),
+        };
+        let started_at = config.clock.now();
+        let id = ExchangeId::new(started_at, std::array::from_fn(|_| fastrand::u8(..)));
+        let assembly = Assembly::new(id, started_at, self.connection, request, config.limits);
+        Some(Capture::new(assembly, sink.clone(), started))
+    }
+
+    async fn fail_unsent(
+        &self,
+        tap: Option<&TapHandle>,
+        carrier: Option<Carrier>,
+        failure: Failure,
+    ) -> Response<ProxyBody> {
+        if let Some(tap) = tap {
+            tap.decide(false);
+        }
+        if failure.kind.is_upstream() {
+            self.worker.counters.failure();
+        }
+        let (response, body) = local_problem(&failure);
+        if let Some(carrier) = carrier {
+            record_local(carrier, failure, &response, &body).await;
+        }
+        if let Some(tap) = tap {
+            tap.answered();
+        }
+        response.map(|()| ProxyBody::local(body))
+    }
+
+    /// Answers with a failure that no upstream had a part in.
+    pub(crate) async fn answer_failure(
+        &self,
+        capture: Option<Capture>,
+        failure: Failure,
+    ) -> Response<ProxyBody> {
+        self.fail_unsent(None, capture.map(|capture| capture.carrier()), failure).await
+    }
+
+    fn record_refused(&self, refused: &Refused) {
+        let failure = rescue::failure_of_refusal(&refused.rejection);
+        if failure.kind == FailureKind::ClientAborted && refused.beginning.is_empty() {
+            return;
+        }
+        let (method, target) = refused_line(&refused.beginning);
+        let head = RequestHead {
+            method,
+            target,
+            version: Version::Http11,
+            headers: Headers::new(),
+            framing: BodyFraming::None,
+            expects_continue: false,
+        };
+        let Some(capture) = self.capture(&head, &self.unrouted(), &head.target, refused.started) else {
+            return;
+        };
+        let status = StatusCode::from_u16(refused.rejection.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let (response, body) = rescue::problem(status, refused.rejection.code, &refused.rejection.detail);
+        let carrier = capture.carrier();
+        note_local(&carrier, failure, &response, &body);
+    }
+}
+
+/// Tells the tap that a response was sent, whatever became of it.
+struct Answered(Option<TapHandle>);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if let Some(tap) = &self.0 {
+            tap.answered();
+        }
+    }
+}
+
+enum Sending {
+    Failed(Box<SendError<ProxyBody>>),
+    TimedOut,
+}
+
+fn local_problem(failure: &Failure) -> (Response<()>, Bytes) {
+    let status = match failure.kind {
+        FailureKind::Refusal if failure.detail.starts_with("CONNECT") => StatusCode::METHOD_NOT_ALLOWED,
+        kind => rescue::status_of(kind),
+    };
+    rescue::problem(status, failure.kind.code(), &failure.detail)
+}
+
+async fn record_local(carrier: Carrier, failure: Failure, response: &Response<()>, body: &Bytes) {
+    note_local(&carrier, failure, response, body);
+    carrier.finish().await;
+}
+
+fn note_local(carrier: &Carrier, failure: Failure, response: &Response<()>, body: &Bytes) {
+    let capture = carrier.capture();
+    let at = capture.at();
+    let recorded = mimeo_model::Response {
+        status: response.status().as_u16(),
+        reason: response.status().canonical_reason().map(|reason| Bytes::from_static(reason.as_bytes())),
+        version: Version::Http11,
+        headers: headers_of(response.headers()),
+        ..mimeo_model::Response::default()
+    };
+    capture.quietly(|assembly| {
+        assembly.answered_by(AnsweredBy::Proxy);
+        assembly.fail(failure);
+        if !assembly.has_response() {
+            assembly.response_head(at, recorded);
+            assembly.response_chunk(at, body);
+        }
+    });
+}
+
+fn note_response(
+    capture: &Capture,
+    tapped: Option<TappedResponse>,
+    response: &Response<Incoming>,
+) -> Vec<mimeo_transport::protocol::assembly::Captured> {
+    let (recorded, arrived, sent) = match tapped {
+        Some(tapped) => (
+            mimeo_model::Response {
+                status: tapped.head.status,
+                reason: Some(tapped.head.reason),
+                version: tapped.head.version,
+                headers: tapped.head.headers,
+                interim: tapped.interim,
+                ..mimeo_model::Response::default()
+            },
+            capture.at_instant(tapped.arrived),
+            tapped.sent,
+        ),
+        None => (
+            mimeo_model::Response {
+                status: response.status().as_u16(),
+                version: Version::Http2,
+                headers: headers_of(response.headers()),
+                ..mimeo_model::Response::default()
+            },
+            capture.at(),
+            None,
+        ),
+    };
+    capture.note(|assembly| {
+        if let Some(sent) = sent {
+            assembly.sent(capture.at_instant(sent));
+        }
+        assembly.response_head(arrived, recorded);
+    })
+}
+
+/// The fields of a recorded head as a map.
+fn header_map(headers: &Headers) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter() {
+        if let (Ok(name), Ok(value)) =
+            (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value))
+        {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+/// What can be told of the request line of a refused message.
+fn refused_line(beginning: &[u8]) -> (Method, Bytes) {
+    let line = beginning.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b' ');
+    let method = parts.next().filter(|token| token.len() <= 64).and_then(Method::new);
+    let target = parts.next().filter(|target| target.starts_with(b"/"));
+    (
+        method.unwrap_or(Method::GET),
+        target.map_or(Bytes::from_static(b"/"), |target| {
+            Bytes::copy_from_slice(&target[..target.len().min(1 << 10)])
+        }),
+    )
+}
