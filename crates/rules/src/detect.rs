@@ -1,0 +1,4 @@
+//! What a request is beyond HTTP.
+
+pub mod aws;
+pub mod graphql;
