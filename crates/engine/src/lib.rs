@@ -1,1 +1,20 @@
+//! What Mimeo does, without a terminal or an HTTP framework: recording, mocking, replaying, and the sessions
+//! they work on.
 
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod error;
+pub mod recorder;
+pub mod recording;
+pub mod sessions;
+pub mod workspace;
+
+pub use error::Error;
+pub use mimeo_model::{
+    AnsweredBy, Body, Exchange, Failure, FailureKind, Gap, Headers, Problem, ProblemKind, ProxyMode, Session,
+    SessionState, Timestamp, body, stream,
+};
+pub use mimeo_store::catalog::{Endpoint, ExchangeFilter, ExchangeRow};
+pub use mimeo_transport::certificates::Authority;
+pub use workspace::Workspace;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mimeo_model::Clock;
+use mimeo_rules::host_glob::HostGlobs;
 use mimeo_transport::certificates::LeafCertificates;
 use mimeo_transport::connect::ConnectConfig;
 use mimeo_transport::head_tap::Patience;
@@ -50,9 +51,6 @@ pub enum Mode {
         /// Certificates for intercepted hosts; without them CONNECT is an opaque tunnel.
         intercept: Option<Arc<LeafCertificates>>,
         /// Hosts that are tunnelled even when there is interception.
-        passthrough: Passthrough,
+        passthrough: HostGlobs,
     },
 }
-
-/// Tells whether a host and port are tunnelled untouched.
-pub type Passthrough = Arc<dyn Fn(&str, u16) -> bool + Send + Sync>;

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use mimeo_model::{AnsweredBy, Direction, Failure, FailureKind, Phase, Scheme, Version};
+use mimeo_rules::host_glob::HostGlobs;
 use mimeo_transport::certificates::LeafCertificates;
 use mimeo_transport::head_tap::TapHandle;
 use mimeo_transport::protocol::hop_by_hop;
@@ -18,7 +19,6 @@ use mimeo_transport::serve::{Inbound, headers_of};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::body::ProxyBody;
-use crate::config::Passthrough;
 use crate::intercept;
 use crate::pipeline::ProxyHandler;
 use crate::tap::{Capture, Carrier};
@@ -31,7 +31,7 @@ pub(crate) async fn connect(
     handler: &ProxyHandler,
     inbound: Inbound,
     leaves: Option<&Arc<LeafCertificates>>,
-    passthrough: &Passthrough,
+    passthrough: &HostGlobs,
 ) -> Response<ProxyBody> {
     let Inbound { mut request, head, started, tap } = inbound;
     let refuse = |tap: &Option<TapHandle>| {
@@ -61,7 +61,7 @@ pub(crate) async fn connect(
     let client_side = hyper::upgrade::on(&mut request);
     let worker = handler.worker.clone();
     if let Some(leaves) = leaves
-        && !passthrough(&origin.host, origin.port)
+        && !passthrough.matches(&origin.host, origin.port)
     {
         if let Some(tap) = &tap {
             tap.decide(true);

@@ -1,0 +1,203 @@
+//! Takes what the proxy captures and makes it last.
+//!
+//! Who owns what: the proxy's workers push into [`queue::Queue`], bounded in bytes. One writer thread takes
+//! everything, redacts, appends to the traffic log and announces what it wrote; it owns the log and the large
+//! bodies. One index thread owns the connection to the catalog and is fed through a channel of
+//! [`INDEX_BACKLOG`] batches; when it lags, the writer waits for it, and the queue's policy applies. Both
+//! threads end after [`Recorder::stop`], which joins them.
+
+pub mod queue;
+
+mod writer;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mimeo_model::{Clock, Exchange, Session, SessionState, Timestamp};
+use mimeo_proxy::ExchangeSink;
+use mimeo_rules::redaction::Redactor;
+use mimeo_store::Catalog;
+use mimeo_store::catalog::{ExchangeRow, SessionUpdate};
+use mimeo_store::traffic::{BodyFiles, LogWriter, Settings};
+use mimeo_transport::protocol::assembly::Captured;
+
+use crate::error::Error;
+use queue::{Overflow, QUEUE_LIMIT, Queue};
+use writer::Writer;
+
+/// Batches of index rows that may wait for the catalog.
+const INDEX_BACKLOG: usize = 16;
+
+/// An exchange that is on disk.
+pub struct Announced<'a> {
+    /// Its number within the session, from 1.
+    pub sequence: u64,
+    /// The exchange as it was written; large bodies are in files.
+    pub exchange: &'a Exchange,
+}
+
+/// Is told of every exchange after it was written, by the writer thread.
+pub type Announce = Box<dyn FnMut(Announced<'_>) + Send>;
+
+/// How a recorder keeps what it gets.
+pub struct RecorderConfig {
+    /// Folder of the session's traffic.
+    pub folder: PathBuf,
+    /// The session, which is in the catalog already.
+    pub session: Session,
+    /// The catalog.
+    pub catalog: Catalog,
+    /// What to do when the queue is full.
+    pub overflow: Overflow,
+    /// Hides credentials; `None` keeps them in clear.
+    pub redactor: Option<Redactor>,
+    /// Longest time between writing and synchronising; zero synchronises each block.
+    pub sync_interval: Duration,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Is told of every exchange after it was written.
+    pub announce: Announce,
+}
+
+/// A recorder at work.
+pub struct Recorder {
+    queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+    writer: JoinHandle<Tally>,
+    index: JoinHandle<Result<(), Error>>,
+}
+
+/// What a recorder counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Exchanges that were announced.
+    pub entries: u64,
+    /// Those that carry a failure.
+    pub errors: u64,
+    /// Bytes of bodies that travelled.
+    pub bytes: u64,
+    /// Exchanges that are missing altogether.
+    pub lost_exchanges: u64,
+    /// Exchanges that are kept without some of their bytes.
+    pub lost_bodies: u64,
+}
+
+impl Tally {
+    /// Exchanges that were not kept whole.
+    pub fn lost(&self) -> u64 {
+        self.lost_exchanges + self.lost_bodies
+    }
+
+    pub(crate) fn update(&self, state: SessionState, stopped_at: Option<Timestamp>) -> SessionUpdate {
+        SessionUpdate {
+            state,
+            stopped_at,
+            entries: self.entries,
+            errors: self.errors,
+            bytes: self.bytes,
+            lost: self.lost(),
+        }
+    }
+}
+
+impl Recorder {
+    /// Starts the writer and the index.
+    pub fn start(config: RecorderConfig) -> Result<Self, Error> {
+        let log = LogWriter::create(&config.folder, config.session.id, Settings::default())?;
+        let bodies = BodyFiles::of_session(&config.folder);
+        let queue = Arc::new(Queue::new(config.overflow, QUEUE_LIMIT));
+        let (rows, indexed) = mpsc::sync_channel(INDEX_BACKLOG);
+        let writer = Writer {
+            queue: queue.clone(),
+            log,
+            bodies,
+            session: config.session.id,
+            redactor: config.redactor,
+            sync_interval: config.sync_interval,
+            clock: config.clock.clone(),
+            announce: config.announce,
+            rows,
+        };
+        let (catalog, session) = (config.catalog, config.session.id);
+        let clock = config.clock.clone();
+        let spawn = std::thread::Builder::new();
+        let writer = spawn
+            .name("recorder-write".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| Error::Thread { source })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Thread { source })?;
+        let index = std::thread::Builder::new()
+            .name("recorder-index".to_owned())
+            .spawn(move || runtime.block_on(index(&catalog, session, &indexed)))
+            .map_err(|source| Error::Thread { source })?;
+        Ok(Self { queue, clock, writer, index })
+    }
+
+    /// The end at which captures go in.
+    pub fn sink(&self) -> Arc<dyn ExchangeSink> {
+        Arc::new(Sink { queue: self.queue.clone(), clock: self.clock.clone() })
+    }
+
+    /// Writes what is left, synchronises, completes the index, and tells what was recorded. Call it after the
+    /// proxy has stopped.
+    pub fn stop(self) -> Result<Tally, Error> {
+        self.queue.close();
+        let tally =
+            self.writer.join().map_err(|_| Error::Panicked { what: "the writer of the recording" })?;
+        self.index.join().map_err(|_| Error::Panicked { what: "the index of the recording" })??;
+        Ok(tally)
+    }
+}
+
+struct Sink {
+    queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+}
+
+impl ExchangeSink for Sink {
+    fn offer(&self, captured: Captured) -> Result<(), Captured> {
+        self.queue.offer(captured, || self.clock.now())
+    }
+
+    fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.queue.room()
+    }
+}
+
+/// What the writer tells the index.
+pub(crate) enum Indexed {
+    Rows(Vec<ExchangeRow>),
+    Progress(SessionUpdate),
+}
+
+/// Writes rows until the writer is gone. A fault of the catalog loses nothing: the index is completed from the
+/// traffic log when somebody asks.
+async fn index(
+    catalog: &Catalog,
+    session: mimeo_model::SessionId,
+    indexed: &mpsc::Receiver<Indexed>,
+) -> Result<(), Error> {
+    let mut failed = false;
+    while let Ok(next) = indexed.recv() {
+        let done = match next {
+            Indexed::Rows(rows) if failed => {
+                drop(rows);
+                Ok(())
+            }
+            Indexed::Rows(rows) => catalog.add_exchanges(&rows).await,
+            Indexed::Progress(update) => catalog.update_session(session, &update).await,
+        };
+        if let Err(error) = done {
+            failed = true;
+            tracing::warn!(%error, "the index lags behind; it is completed when the session is read");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! One file a command: its flags, and what it does with the engine.
+
+mod ca;
+mod record;
+mod sessions;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use mimeo_engine::{Problem, Workspace};
+use time::UtcOffset;
+
+use crate::exit::{self, Exit};
+use crate::settings;
+
+/// Record real HTTP traffic, serve it back as mocks, replay it against new code
+#[derive(Parser)]
+#[command(name = "mimeo", version, after_help = exit::HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Folder that holds recordings, the CA and keys [default: ~/.local/share/mimeo]
+    #[arg(long, global = true, env = settings::DATA_DIR, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Record(record::Arguments),
+    Sessions(sessions::Arguments),
+    Show(show::Arguments),
+    Ca(ca::Arguments),
+}
+
+/// What every command is given.
+pub(crate) struct Context {
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Difference of local time to UTC.
+    pub(crate) offset: UtcOffset,
+}
+
+impl Context {
+    pub(crate) async fn workspace(&self) -> Result<Workspace, Problem> {
+        let root = settings::data_dir(self.data_dir.clone())?;
+        Workspace::open(root).await.map_err(|error| error.problem())
+    }
+}
+
+pub(crate) async fn run(command: Command, context: Context) -> Result<Exit, Problem> {
+    match command {
+        Command::Record(arguments) => record::run(arguments, &context).await,
+        Command::Sessions(arguments) => sessions::run(arguments, &context).await,
+        Command::Show(arguments) => show::run(arguments, &context).await,
+        Command::Ca(arguments) => ca::run(arguments, &context).await,
+    }
+}

@@ -1,0 +1,5 @@
+//! What a person sees in the terminal.
+
+pub(crate) mod exchange_line;
+pub(crate) mod format;
+pub(crate) mod style;
