@@ -1,0 +1,4 @@
+//! Indices over mocks.
+
+pub mod canonical;
+pub mod exact;
