@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::playback::Playback;
 use crate::tap::Tee;
 
 /// A body on its way to the upstream or to the client.
@@ -14,6 +15,8 @@ pub(crate) enum ProxyBody {
     Tee(Box<Tee>),
     /// Made here.
     Local(Option<Bytes>),
+    /// Played back as it was recorded.
+    Playback(Box<Playback>),
 }
 
 impl ProxyBody {
@@ -37,6 +40,9 @@ impl Body for ProxyBody {
         match self.get_mut() {
             Self::Tee(tee) => Pin::new(&mut **tee).poll_frame(cx),
             Self::Local(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Playback(playback) => {
+                playback.poll_next(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 
@@ -44,6 +50,7 @@ impl Body for ProxyBody {
         match self {
             Self::Tee(tee) => tee.is_end_stream(),
             Self::Local(bytes) => bytes.is_none(),
+            Self::Playback(playback) => playback.is_over(),
         }
     }
 
@@ -51,6 +58,7 @@ impl Body for ProxyBody {
         match self {
             Self::Tee(tee) => tee.size_hint(),
             Self::Local(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Playback(_) => SizeHint::default(),
         }
     }
 }

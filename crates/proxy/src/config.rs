@@ -1,8 +1,10 @@
 //! What a proxy is told.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mimeo_library::Library;
 use mimeo_model::Clock;
 use mimeo_rules::host_glob::HostGlobs;
 use mimeo_transport::certificates::LeafCertificates;
@@ -53,4 +55,83 @@ pub enum Mode {
         /// Hosts that are tunnelled even when there is interception.
         passthrough: HostGlobs,
     },
+    /// A library answers, whether clients take it for the upstream or for their proxy.
+    Mock(Mocking),
+}
+
+/// How a library answers.
+#[derive(Clone)]
+pub struct Mocking {
+    /// The mocks.
+    pub library: Arc<Library>,
+    /// How streams are played back.
+    pub speed: Speed,
+    /// What happens to a request that nothing answers.
+    pub on_miss: OnMiss,
+    /// Certificates for hosts that are asked for by CONNECT; without them CONNECT is refused.
+    pub intercept: Option<Arc<LeafCertificates>>,
+}
+
+/// How fast a recorded stream is played back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// This many times as fast as it was recorded.
+    Times(f64),
+    /// Without waiting.
+    Max,
+}
+
+impl Speed {
+    /// How long to wait for what was recorded with this distance.
+    pub fn scale(self, distance: Duration) -> Duration {
+        match self {
+            Self::Times(times) => {
+                Duration::try_from_secs_f64(distance.as_secs_f64() / times).unwrap_or(Duration::ZERO)
+            }
+            Self::Max => Duration::ZERO,
+        }
+    }
+}
+
+/// What happens to a request that nothing answers.
+#[derive(Clone)]
+pub enum OnMiss {
+    /// It is answered with 404 and what comes closest.
+    Fail,
+    /// It goes to the upstream.
+    Forward {
+        /// The upstream of requests that name none.
+        upstream: UpstreamUrl,
+        /// What went there.
+        departures: Arc<Departures>,
+    },
+}
+
+/// The requests that left the machine.
+#[derive(Default)]
+pub struct Departures(Mutex<BTreeMap<String, u64>>);
+
+impl Departures {
+    /// Most different requests that are kept apart; the rest is counted together.
+    const MOST: usize = 1_000;
+
+    pub(crate) fn note(&self, request: String) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = if seen.len() < Self::MOST || seen.contains_key(&request) {
+            request
+        } else {
+            "others".to_owned()
+        };
+        *seen.entry(request).or_default() += 1;
+    }
+
+    /// Each request with how often it left.
+    pub fn list(&self) -> Vec<(String, u64)> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(request, count)| (request.clone(), *count))
+            .collect()
+    }
 }

@@ -11,18 +11,21 @@ pub mod counters;
 pub mod listener;
 pub mod sink;
 
+mod answer;
 mod body;
 mod forward;
 mod intercept;
 mod outgoing;
 mod pipeline;
+mod playback;
+mod playback_websocket;
 mod rescue;
 mod reverse;
 mod tap;
 mod tunnel;
 mod worker;
 
-pub use config::{Mode, ProxyConfig};
+pub use config::{Departures, Mocking, Mode, OnMiss, ProxyConfig, Speed};
 pub use counters::Counts;
 pub use listener::{Proxy, StartError};
 pub use sink::ExchangeSink;

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use mimeo_model::{
     AnsweredBy, Body, ExchangeId, Failure, FailureKind, Headers, Method, Phase, Request, Scheme, Version,
 };
+use mimeo_rules::host_glob::HostGlobs;
 use mimeo_transport::connect::{HttpVersions, Lease, SendError};
 use mimeo_transport::head_tap::{Refused, TapHandle, TappedResponse};
 use mimeo_transport::protocol::assembly::Assembly;
@@ -23,11 +24,11 @@ use mimeo_transport::protocol::target::Origin;
 use mimeo_transport::serve::{Handler, Inbound, headers_of};
 
 use crate::body::ProxyBody;
-use crate::config::Mode;
+use crate::config::{Mocking, Mode, OnMiss};
 use crate::outgoing::{self, Announcement, Destination};
 use crate::tap::{Capture, Carrier, Ended, Side, Tee};
 use crate::worker::WorkerState;
-use crate::{forward, rescue, reverse, tunnel};
+use crate::{answer, forward, rescue, reverse, tunnel};
 
 /// Answers the requests of one client connection.
 #[derive(Clone)]
@@ -59,15 +60,23 @@ impl Handler for ProxyHandler {
 impl ProxyHandler {
     async fn answer(&self, inbound: Inbound) -> Response<ProxyBody> {
         self.worker.counters.request();
-        if inbound.head.method == Method::CONNECT
-            && self.intercepted.is_none()
-            && let Mode::Forward { intercept, passthrough } = &self.worker.config.mode
-        {
-            return tunnel::connect(self, inbound, intercept.as_ref(), passthrough).await;
+        if inbound.head.method == Method::CONNECT && self.intercepted.is_none() {
+            match &self.worker.config.mode {
+                Mode::Forward { intercept, passthrough } => {
+                    return tunnel::connect(self, inbound, intercept.as_ref(), passthrough).await;
+                }
+                Mode::Mock(Mocking { intercept: Some(leaves), .. }) => {
+                    return tunnel::connect(self, inbound, Some(leaves), &HostGlobs::default()).await;
+                }
+                Mode::Mock(_) | Mode::Reverse { .. } => {}
+            }
+        }
+        if let Mode::Mock(mocking) = &self.worker.config.mode {
+            return answer::answer(self, inbound, mocking).await;
         }
         let tap = inbound.tap.clone();
         match self.destination(&inbound.head) {
-            Ok(destination) => self.forward(inbound, destination).await,
+            Ok(destination) => self.forward(inbound, destination, None).await,
             Err(failure) => {
                 if let Some(tap) = &tap {
                     tap.decide(false);
@@ -79,13 +88,19 @@ impl ProxyHandler {
         }
     }
 
-    fn destination(&self, head: &RequestHead) -> Result<Destination, Failure> {
+    pub(crate) fn destination(&self, head: &RequestHead) -> Result<Destination, Failure> {
         match (&self.intercepted, &self.worker.config.mode) {
             (Some(origin), _) => forward::intercepted(head, origin),
             (None, Mode::Reverse { upstream, preserve_host }) => {
                 reverse::destination(head, upstream, *preserve_host)
             }
             (None, Mode::Forward { .. }) => forward::destination(head),
+            (None, Mode::Mock(Mocking { on_miss: OnMiss::Forward { upstream, .. }, .. }))
+                if head.target.starts_with(b"/") =>
+            {
+                reverse::destination(head, upstream, false)
+            }
+            (None, Mode::Mock(_)) => forward::destination(head),
         }
     }
 
@@ -94,14 +109,19 @@ impl ProxyHandler {
         match (&self.intercepted, &self.worker.config.mode) {
             (Some(origin), _) => Origin::clone(origin),
             (None, Mode::Reverse { upstream, .. }) => upstream.origin.clone(),
-            (None, Mode::Forward { .. }) => {
+            (None, Mode::Forward { .. } | Mode::Mock(_)) => {
                 Origin { scheme: Scheme::Http, host: "unknown".to_owned(), port: 80 }
             }
         }
     }
 
-    /// Carries one request to its upstream and the response back.
-    async fn forward(&self, inbound: Inbound, destination: Destination) -> Response<ProxyBody> {
+    /// Carries one request to its upstream and the response back. A body that was read already is `collected`.
+    pub(crate) async fn forward(
+        &self,
+        inbound: Inbound,
+        destination: Destination,
+        collected: Option<Bytes>,
+    ) -> Response<ProxyBody> {
         let Inbound { mut request, head, started, tap } = inbound;
         let worker = &self.worker;
         // The exchange begins; from here on everything that happens belongs to it.
@@ -117,7 +137,18 @@ impl ProxyHandler {
         // The request body is captured while the upstream reads it.
         let request_done = Arc::new(AtomicBool::new(head.framing == BodyFraming::None));
         let (parts, incoming) = request.into_parts();
-        let mut body = Some(self.request_body(incoming, &head, capture.as_ref(), tap.clone(), &request_done));
+        let mut body = Some(match collected {
+            None => self.request_body(incoming, &head, capture.as_ref(), tap.clone(), &request_done),
+            Some(bytes) => {
+                request_done.store(true, Ordering::Relaxed);
+                if let Some(capture) = &capture {
+                    let at = capture.at();
+                    let handed = capture.note(|assembly| assembly.request_chunk(at, &bytes));
+                    capture.hand_over(handed).await;
+                }
+                ProxyBody::local(bytes)
+            }
+        });
         let mut headers = parts.headers;
         let mut extensions = parts.extensions;
         let mut fresh = false;
@@ -381,7 +412,7 @@ impl ProxyHandler {
 }
 
 /// Tells the tap that a response was sent, whatever became of it.
-struct Answered(Option<TapHandle>);
+pub(crate) struct Answered(pub(crate) Option<TapHandle>);
 
 impl Drop for Answered {
     fn drop(&mut self) {
@@ -399,6 +430,9 @@ enum Sending {
 fn local_problem(failure: &Failure) -> (Response<()>, Bytes) {
     let status = match failure.kind {
         FailureKind::Refusal if failure.detail.starts_with("CONNECT") => StatusCode::METHOD_NOT_ALLOWED,
+        FailureKind::Refusal if failure.detail.starts_with("the request body is longer") => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         kind => rescue::status_of(kind),
     };
     rescue::problem(status, failure.kind.code(), &failure.detail)

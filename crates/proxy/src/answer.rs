@@ -1,0 +1,356 @@
+//! Answers from the library: looks a request up, plays the recorded response, or says what comes closest.
+
+use std::pin::Pin;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
+use http::{Response, StatusCode};
+use http_body::Body as _;
+use hyper_util::rt::TokioIo;
+use mimeo_library::{Decision, Miss, Mock, RequestView, Tier};
+use mimeo_model::body::media_type::MediaType;
+use mimeo_model::{AnsweredBy, Failure, FailureKind, Method, Phase, Scheme, Version};
+use mimeo_transport::head_tap::TapHandle;
+use mimeo_transport::protocol::framing::BodyFraming;
+use mimeo_transport::protocol::head::RequestHead;
+use mimeo_transport::protocol::hop_by_hop;
+use mimeo_transport::protocol::target::{self, Origin};
+use mimeo_transport::serve::Inbound;
+use serde_json::json;
+
+use crate::body::ProxyBody;
+use crate::config::{Mocking, OnMiss};
+use crate::pipeline::{Answered, ProxyHandler};
+use crate::playback::Playback;
+use crate::playback_websocket;
+use crate::tap::Capture;
+
+/// Says which tier answered, or `miss`.
+const TIER: HeaderName = HeaderName::from_static("x-mimeo-mock");
+/// Most bytes of a request body that are read to find its answer.
+const MAX_BODY: usize = 64 << 20;
+
+/// Answers one request.
+pub(crate) async fn answer(
+    handler: &ProxyHandler,
+    mut inbound: Inbound,
+    mocking: &Mocking,
+) -> Response<ProxyBody> {
+    let tap = inbound.tap.clone();
+    let client_side =
+        inbound.head.headers.contains("upgrade").then(|| hyper::upgrade::on(&mut inbound.request));
+    let body = match collect(&mut inbound).await {
+        Ok(body) => body,
+        Err(failure) => {
+            if let Some(tap) = &tap {
+                tap.decide(false);
+            }
+            let capture =
+                handler.capture(&inbound.head, &handler.unrouted(), &inbound.head.target, inbound.started);
+            return handler.answer_failure(capture, failure).await;
+        }
+    };
+    let (named, looked_up) = named(handler, &inbound.head);
+    let authority = named.as_ref().map(Origin::authority);
+    let request = RequestView {
+        method: &inbound.head.method,
+        authority: authority.as_deref(),
+        target: &looked_up,
+        headers: &inbound.head.headers,
+        body: &body,
+    };
+    match mocking.library.answer(&request) {
+        Decision::Hit { tier, mock } => {
+            let recording =
+                Recording::begin(handler, &inbound.head, inbound.started, named.as_ref(), &looked_up, &body);
+            if mock.response.status == 101 {
+                let Some(client_side) = client_side else {
+                    let failure =
+                        refusal("the recording is of an upgrade, which this request does not ask for");
+                    return handler.answer_failure(recording.capture, failure).await;
+                };
+                return upgrade(
+                    handler,
+                    &inbound.head,
+                    tap.as_ref(),
+                    client_side,
+                    (mock, tier),
+                    mocking,
+                    recording,
+                )
+                .await;
+            }
+            if let Some(tap) = &tap {
+                tap.decide(false);
+            }
+            let answered = Answered(tap);
+            let response = play(mock, tier, mocking, &inbound.head.method);
+            recording.end(response.status(), response.headers(), mock).await;
+            drop(answered);
+            response
+        }
+        Decision::Miss(miss) => match &mocking.on_miss {
+            OnMiss::Fail => {
+                if let Some(tap) = &tap {
+                    tap.decide(false);
+                }
+                let recording = Recording::begin(
+                    handler,
+                    &inbound.head,
+                    inbound.started,
+                    named.as_ref(),
+                    &looked_up,
+                    &body,
+                );
+                let (response, text) = tell(&miss);
+                recording.end_with_miss(&response, &text).await;
+                response.map(|()| ProxyBody::local(text))
+            }
+            OnMiss::Forward { departures, .. } => match handler.destination(&inbound.head) {
+                Ok(destination) => {
+                    let target = String::from_utf8_lossy(&looked_up);
+                    let path = target.split('?').next().unwrap_or_default();
+                    departures.note(format!("{} {}{path}", inbound.head.method, destination.origin));
+                    let collected = (inbound.head.framing != BodyFraming::None).then_some(body);
+                    handler.forward(inbound, destination, collected).await
+                }
+                Err(failure) => {
+                    let capture = handler.capture(
+                        &inbound.head,
+                        &handler.unrouted(),
+                        &inbound.head.target,
+                        inbound.started,
+                    );
+                    handler.answer_failure(capture, failure).await
+                }
+            },
+        },
+    }
+}
+
+/// Reads the request body; what is left unread closes the connection.
+async fn collect(inbound: &mut Inbound) -> Result<Bytes, Failure> {
+    if inbound.head.framing == BodyFraming::None {
+        return Ok(Bytes::new());
+    }
+    let mut whole = BytesMut::new();
+    let body = inbound.request.body_mut();
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| Failure {
+            kind: FailureKind::ClientAborted,
+            phase: Phase::Request,
+            detail: format!("the request body did not arrive: {error}"),
+        })?;
+        let Some(data) = frame.data_ref() else { continue };
+        if whole.len() + data.len() > MAX_BODY {
+            return Err(refusal("the request body is longer than 64 MiB, the most that is looked up"));
+        }
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data.clone());
+        }
+        whole.extend_from_slice(data);
+    }
+    Ok(whole.freeze())
+}
+
+/// The origin that a request names, and the path and query it asks for.
+fn named(handler: &ProxyHandler, head: &RequestHead) -> (Option<Origin>, Bytes) {
+    if !head.target.starts_with(b"/")
+        && let Ok((origin, rest)) = target::absolute_form(&head.target)
+    {
+        let rest = if rest.starts_with(b"/") {
+            Bytes::copy_from_slice(rest)
+        } else {
+            Bytes::from([b"/", rest].concat())
+        };
+        return (Some(origin), rest);
+    }
+    (handler.intercepted.as_deref().cloned(), head.target.clone())
+}
+
+fn play(mock: &Mock, tier: Tier, mocking: &Mocking, method: &Method) -> Response<ProxyBody> {
+    let recorded = &mock.response;
+    let streamed = !recorded.headers.contains("content-length") && recorded.body.chunks.len() > 1
+        || MediaType::of(recorded.headers.get("content-type")) == MediaType::EventStream;
+    let body = if *method == Method::HEAD || matches!(recorded.status, 204 | 304) {
+        ProxyBody::empty()
+    } else if streamed {
+        let head = mock.timings.total.saturating_sub(mock.timings.receive.unwrap_or_default());
+        match Playback::new(&recorded.body, head, mocking.speed) {
+            Some(playback) => ProxyBody::Playback(Box::new(playback)),
+            None => ProxyBody::empty(),
+        }
+    } else {
+        ProxyBody::local(recorded.body.inline().cloned().unwrap_or_default())
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(recorded.status).unwrap_or(StatusCode::OK);
+    if let Some(reason) = &recorded.reason
+        && let Ok(reason) = hyper::ext::ReasonPhrase::try_from(reason.clone())
+        && response.status().canonical_reason().map(str::as_bytes) != Some(reason.as_bytes())
+    {
+        response.extensions_mut().insert(reason);
+    }
+    let headers = response.headers_mut();
+    headers.reserve(recorded.headers.len() + 1);
+    for (name, value) in recorded.headers.iter() {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            && !hop_by_hop::is_hop_by_hop(&name)
+        {
+            headers.append(name, value);
+        }
+    }
+    headers.append(TIER, HeaderValue::from_static(tier.as_str()));
+    response
+}
+
+async fn upgrade(
+    handler: &ProxyHandler,
+    head: &RequestHead,
+    tap: Option<&TapHandle>,
+    client_side: hyper::upgrade::OnUpgrade,
+    (mock, tier): (&Mock, Tier),
+    mocking: &Mocking,
+    recording: Recording,
+) -> Response<ProxyBody> {
+    let key = head.headers.get("sec-websocket-key").map(playback_websocket::accept_key);
+    let Some(key) = key.and_then(|key| HeaderValue::from_str(&key).ok()) else {
+        let failure = refusal("the request has no `Sec-WebSocket-Key`");
+        if let Some(tap) = tap {
+            tap.decide(false);
+        }
+        return handler.answer_failure(recording.capture, failure).await;
+    };
+    if let Some(tap) = tap {
+        tap.decide(true);
+    }
+    let mut response = play(mock, tier, mocking, &Method::HEAD);
+    let headers = response.headers_mut();
+    // Nothing is compressed here, whatever was agreed on when it was recorded.
+    headers.remove("sec-websocket-extensions");
+    headers.insert("sec-websocket-accept", key);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    recording.end(response.status(), response.headers(), mock).await;
+    let (frames, speed) = (mock.frames.clone(), mocking.speed);
+    handler.worker.tasks.spawn(async move {
+        if let Ok(client) = client_side.await {
+            playback_websocket::play(TokioIo::new(client), frames, speed).await;
+        }
+    });
+    response
+}
+
+/// The problem document of a miss: what comes closest, and what differs.
+fn tell(miss: &Miss) -> (Response<()>, Bytes) {
+    let candidates: Vec<_> = miss
+        .candidates
+        .iter()
+        .map(|candidate| {
+            json!({
+                "id": candidate.id.to_string(),
+                "method": candidate.method,
+                "url": candidate.url,
+                "status": candidate.status,
+                "differences": candidate.differences,
+            })
+        })
+        .collect();
+    let mut document = json!({
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "no recording answers this request",
+        "code": FailureKind::Miss.code(),
+        "closest": candidates,
+    });
+    if miss.lost > 0 {
+        document["lostByTheRecording"] = json!(miss.lost);
+    }
+    let body = Bytes::from(format!("{document:#}\n"));
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/problem+json"));
+    headers.insert("content-length", HeaderValue::from(body.len()));
+    headers.insert("mimeo-error", HeaderValue::from_static(FailureKind::Miss.code()));
+    headers.insert(TIER, HeaderValue::from_static("miss"));
+    (response, body)
+}
+
+/// The record of an answer, where one is kept.
+struct Recording {
+    capture: Option<Capture>,
+}
+
+impl Recording {
+    fn begin(
+        handler: &ProxyHandler,
+        head: &RequestHead,
+        started: Instant,
+        named: Option<&Origin>,
+        target: &Bytes,
+        body: &Bytes,
+    ) -> Self {
+        let local = || {
+            let host = head.headers.get_str("host").unwrap_or("localhost");
+            let (host, port) = target::host_and_port(host).unwrap_or(("localhost".to_owned(), None));
+            Origin { scheme: Scheme::Http, host, port: port.unwrap_or(80) }
+        };
+        let capture = handler.capture(head, &named.cloned().unwrap_or_else(local), target, started);
+        if let Some(capture) = &capture {
+            let at = capture.at();
+            capture.quietly(|assembly| {
+                assembly.answered_by(AnsweredBy::Mock);
+                assembly.request_chunk(at, body);
+            });
+        }
+        Self { capture }
+    }
+
+    async fn end(self, status: StatusCode, headers: &http::HeaderMap, mock: &Mock) {
+        let body = mock.response.body.inline().cloned().unwrap_or_default();
+        self.finish(status, headers, &body, None).await;
+    }
+
+    async fn end_with_miss(self, response: &Response<()>, body: &Bytes) {
+        let failure = Failure {
+            kind: FailureKind::Miss,
+            phase: Phase::Request,
+            detail: "no recording answers this request".to_owned(),
+        };
+        self.finish(response.status(), response.headers(), body, Some(failure)).await;
+    }
+
+    async fn finish(
+        self,
+        status: StatusCode,
+        headers: &http::HeaderMap,
+        body: &Bytes,
+        failure: Option<Failure>,
+    ) {
+        let Some(capture) = self.capture else { return };
+        let at = capture.at();
+        let recorded = mimeo_model::Response {
+            status: status.as_u16(),
+            version: Version::Http11,
+            headers: mimeo_transport::serve::headers_of(headers),
+            ..mimeo_model::Response::default()
+        };
+        let carrier = capture.carrier();
+        let handed = capture.note(|assembly| {
+            if let Some(failure) = failure {
+                assembly.fail(failure);
+            }
+            assembly.response_head(at, recorded);
+            assembly.response_chunk(at, body);
+        });
+        capture.hand_over(handed).await;
+        carrier.finish().await;
+    }
+}
+
+fn refusal(detail: &str) -> Failure {
+    Failure { kind: FailureKind::Refusal, phase: Phase::Request, detail: detail.to_owned() }
+}
