@@ -131,7 +131,7 @@ impl Recording {
             None => workspace.free_name(&stem, now).await?,
         };
         let session = Session {
-            id: new_session_id(now),
+            id: new_session_id(now)?,
             name,
             mode: proxy_mode,
             target: match &options.way {
@@ -268,9 +268,13 @@ pub(crate) fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-pub(crate) fn new_session_id(now: mimeo_model::Timestamp) -> SessionId {
+pub(crate) fn new_session_id(now: mimeo_model::Timestamp) -> Result<SessionId, Error> {
     let mut random = [0; 10];
-    // Without randomness the instant alone still tells sessions apart that began in different milliseconds.
-    let _ = getrandom::fill(&mut random);
-    SessionId::new(now, random)
+    getrandom::fill(&mut random).map_err(|error| {
+        mimeo_model::Problem::new(
+            mimeo_model::ProblemKind::Unavailable,
+            format!("the system gives no randomness: {error}"),
+        )
+    })?;
+    Ok(SessionId::new(now, random))
 }

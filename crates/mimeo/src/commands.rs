@@ -1,6 +1,9 @@
 //! One file a command: its flags, and what it does with the engine.
 
 mod ca;
+mod child;
+mod export;
+mod mock;
 mod record;
 mod sessions;
 mod show;
@@ -28,6 +31,9 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Record(record::Arguments),
+    Mock(mock::Arguments),
+    Export(export::ExportArguments),
+    Import(export::ImportArguments),
     Sessions(sessions::Arguments),
     Show(show::Arguments),
     Ca(ca::Arguments),
@@ -50,8 +56,32 @@ impl Context {
 pub(crate) async fn run(command: Command, context: Context) -> Result<Exit, Problem> {
     match command {
         Command::Record(arguments) => record::run(arguments, &context).await,
+        Command::Mock(arguments) => mock::run(arguments, &context).await,
+        Command::Export(arguments) => export::export(arguments, &context).await,
+        Command::Import(arguments) => export::import(arguments, &context).await,
         Command::Sessions(arguments) => sessions::run(arguments, &context).await,
         Command::Show(arguments) => show::run(arguments, &context).await,
         Command::Ca(arguments) => ca::run(arguments, &context).await,
+    }
+}
+
+/// Completes at the next interrupt or request to end.
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => {
+                signals.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        told = tokio::signal::ctrl_c() => {
+            if told.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 }

@@ -95,15 +95,22 @@ fn started(entry: &Json, import: &mut Import<'_>) -> Timestamp {
     }
 }
 
-/// Number of the client connection. Chrome's numbers are taken over; Firefox writes the port instead,
-/// which says nothing, and so do entries without a number: they count as one connection and keep their
-/// order.
+/// Number of the client connection. Chrome's numbers and Fiddler's client ports are taken over; Firefox
+/// writes the server's port instead, which says nothing, and so do entries without a number: they count as
+/// one connection and keep their order.
 fn connection(entry: &Json) -> u64 {
-    ["_connection", "_connectionId", "connection"]
-        .into_iter()
-        .find_map(|key| entry.get(key).and_then(Json::whole))
-        .filter(|number| !matches!(number, 80 | 443) || entry.get("_connection").is_some())
-        .unwrap_or(0)
+    if let Some(number) = entry.get("_connection").and_then(Json::whole) {
+        return number;
+    }
+    let told = ["_connectionId", "connection"].into_iter().find_map(|key| {
+        let value = entry.get(key)?;
+        let client_port = value.text().and_then(|text| text.strip_prefix("ClientPort:"));
+        match client_port {
+            Some(port) => port.split(';').next()?.parse().ok(),
+            None => value.whole(),
+        }
+    });
+    told.filter(|number| !matches!(number, 80 | 443)).unwrap_or(0)
 }
 
 fn request(mut request: Json, import: &mut Import<'_>) -> Result<Request, Unusable> {

@@ -218,13 +218,13 @@ fn instant() -> impl Strategy<Value = Timestamp> {
     (0i64..4_102_444_800_000_000).prop_map(Timestamp::from_unix_micros)
 }
 
-pub fn gap() -> impl Strategy<Value = Gap> {
+pub(crate) fn gap() -> impl Strategy<Value = Gap> {
     let reason = select(vec![GapReason::Overflow, GapReason::Storage, GapReason::Damage]);
     (instant(), instant(), any::<u64>(), any::<u64>(), reason)
         .prop_map(|(from, to, exchanges, bodies, reason)| Gap { from, to, exchanges, bodies, reason })
 }
 
-pub fn exchange() -> impl Strategy<Value = Exchange> {
+pub(crate) fn exchange() -> impl Strategy<Value = Exchange> {
     let answered_by = select(vec![AnsweredBy::Upstream, AnsweredBy::Mock, AnsweredBy::Proxy]);
     let end = prop_oneof![
         4 => response().prop_map(|response| (Some(response), None)),

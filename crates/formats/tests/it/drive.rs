@@ -8,7 +8,7 @@ use mimeo_formats::{AwsCall, Creator, Error, ImportReport, Imported, Limits};
 use mimeo_model::{Exchange, ExchangeId, Gap, Timestamp};
 
 /// Identifiers that tell how many were asked for.
-pub fn numbered_ids() -> impl FnMut(Timestamp) -> ExchangeId {
+pub(crate) fn numbered_ids() -> impl FnMut(Timestamp) -> ExchangeId {
     let mut count = 0u8;
     move |at| {
         count = count.wrapping_add(1);
@@ -16,7 +16,7 @@ pub fn numbered_ids() -> impl FnMut(Timestamp) -> ExchangeId {
     }
 }
 
-pub fn import_from(
+pub(crate) fn import_from(
     reader: &mut dyn Read,
     format: Option<&str>,
     limits: Limits,
@@ -30,17 +30,17 @@ pub fn import_from(
     (imported, outcome)
 }
 
-pub fn import(mut file: &[u8]) -> (Vec<Imported>, Result<ImportReport, Error>) {
+pub(crate) fn import(mut file: &[u8]) -> (Vec<Imported>, Result<ImportReport, Error>) {
     import_from(&mut file, None, Limits::default())
 }
 
-pub fn exchanges(file: &[u8]) -> Vec<Exchange> {
+pub(crate) fn exchanges(file: &[u8]) -> Vec<Exchange> {
     let (imported, outcome) = import(file);
     outcome.expect("the file is importable");
     imported.into_iter().map(|one| one.exchange).collect()
 }
 
-pub fn creator() -> Creator {
+pub(crate) fn creator() -> Creator {
     Creator {
         version: "1.2.3".into(),
         session_id: Some("0192f0a0-0000-7000-8000-000000000000".into()),
@@ -48,7 +48,7 @@ pub fn creator() -> Creator {
     }
 }
 
-pub fn export<'e>(
+pub(crate) fn export<'e>(
     format: &str,
     exchanges: impl IntoIterator<Item = &'e Exchange>,
     gaps: &[Gap],

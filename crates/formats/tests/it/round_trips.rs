@@ -54,7 +54,9 @@ proptest! {
     #[test]
     fn a_recording_gives_back_what_it_can_carry(exchange in arbitrary::exchange(), call in any::<bool>()) {
         // Without a response there must be a failure: status 0 alone says that nothing is known.
-        prop_assume!(exchange.response.is_some() || exchange.failure.is_some());
+        if exchange.response.is_none() && exchange.failure.is_none() {
+            return Ok(());
+        }
         let call = call.then(|| AwsCall { service: "s3".into(), action: "GetObject".into() });
         let file = export("recording", [&exchange], &[], call.as_ref());
         let (imported, outcome) = import(&file);

@@ -1,7 +1,5 @@
 //! `mimeo record`: stand in the traffic and keep it.
 
-mod child;
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +13,7 @@ use mimeo_engine::recording::{RecordOptions, Recorded, Recording, UpstreamOption
 use mimeo_engine::{Problem, ProblemKind, Workspace};
 use serde_json::json;
 
-use crate::commands::Context;
+use crate::commands::{Context, child, interrupted};
 use crate::exit::Exit;
 use crate::terminal::exchange_line;
 use crate::terminal::format::{cut, duration, size};
@@ -82,6 +80,9 @@ pub(crate) struct Arguments {
     /// `always` makes every block survive a loss of power; otherwise the longest delay in milliseconds
     #[arg(long, value_name = "MS", default_value = "1000", value_parser = parse_sync)]
     sync: Duration,
+    /// File to write when recording ends: rec.har, or rec.json for the recording JSON
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Print nothing for each exchange
     #[arg(long, short)]
     quiet: bool,
@@ -164,7 +165,11 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
         recorded = stopping => recorded.map_err(|error| error.problem())?,
         () = interrupted() => return Ok(Exit::Interrupted),
     };
-    summary(&workspace, &recorded, &arguments, context).await?;
+    if let Some(output) = &arguments.output {
+        let source = mimeo_engine::files::Source::Session(Box::new(recorded.session.clone()));
+        workspace.export(&source, output, None).map_err(|error| error.problem())?;
+    }
+    summary(&workspace, &recorded, &arguments).await?;
     let exit = ended?;
     Ok(if recorded.tally.lost() > 0 && exit == Exit::Ok { Exit::Lost } else { exit })
 }
@@ -246,12 +251,7 @@ fn head(recording: &Recording, way: &Way, arguments: &Arguments) {
     let _ = writeln!(err);
 }
 
-async fn summary(
-    workspace: &Workspace,
-    recorded: &Recorded,
-    arguments: &Arguments,
-    context: &Context,
-) -> Result<(), Problem> {
+async fn summary(workspace: &Workspace, recorded: &Recorded, arguments: &Arguments) -> Result<(), Problem> {
     let Recorded { session, tally, counts } = recorded;
     let endpoints = workspace.endpoints(session.id, 5).await.map_err(|error| error.problem())?;
     if arguments.json {
@@ -270,6 +270,9 @@ async fn summary(
         return Ok(());
     }
     let mut err = anstream::stderr();
+    if let Some(output) = &arguments.output {
+        let _ = writeln!(err, "\n  written to {}", output.display());
+    }
     let count = |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let _ = writeln!(
         err,
@@ -310,7 +313,6 @@ async fn summary(
             name = session.name,
         );
     }
-    let _ = context;
     Ok(())
 }
 
@@ -318,27 +320,6 @@ async fn summary(
 async fn wait_for_stop() -> Result<Exit, Problem> {
     interrupted().await;
     Ok(Exit::Ok)
-}
-
-/// Completes at the next interrupt or request to end.
-pub(crate) async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => {
-                signals.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = terminated => {}
-        told = tokio::signal::ctrl_c() => {
-            if told.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
 }
 
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {

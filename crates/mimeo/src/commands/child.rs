@@ -1,4 +1,4 @@
-//! The command that is recorded: run with the proxy and the CA in its environment.
+//! A command that is recorded or mocked: run with the proxy and the CA in its environment.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,7 +9,7 @@ use std::process::Stdio;
 use mimeo_engine::{Authority, Problem, ProblemKind};
 use tokio::process::Command;
 
-use crate::commands::record::interrupted;
+use crate::commands::interrupted;
 use crate::exit::Exit;
 
 /// Variables that name a file of trusted certificates, all of them: system roots and the CA.
@@ -24,7 +24,7 @@ const BUNDLES: [&str; 7] = [
 ];
 
 /// Runs the command to its end; its exit code becomes ours.
-pub(super) async fn run(
+pub(crate) async fn run(
     command: &[String],
     proxy: SocketAddr,
     authority: &Authority,
