@@ -111,6 +111,8 @@ pub struct Import<'a> {
     path: String,
     index: u64,
     line: u64,
+    /// Notes on the entry being read; they count once it is handed over.
+    pending: Vec<Note>,
     carried: HashSet<ExchangeId>,
     latest: Timestamp,
 }
@@ -132,6 +134,7 @@ impl<'a> Import<'a> {
             path: "$".into(),
             index: 0,
             line: 1,
+            pending: Vec::new(),
             carried: HashSet::new(),
             latest: Timestamp::default(),
         }
@@ -212,6 +215,9 @@ impl<'a> Import<'a> {
         } else {
             self.latest = exchange.started_at;
         }
+        for note in self.pending.drain(..) {
+            add(&mut self.report.notes, note);
+        }
         self.report.imported += 1;
         (self.each)(Imported { index: self.index, exchange, call })
     }
@@ -234,6 +240,7 @@ impl<'a> Import<'a> {
     }
 
     fn skip(&mut self, unusable: &Unusable) {
+        self.pending.clear();
         self.report.skipped_total += 1;
         if self.report.skipped.len() < LISTED {
             self.report.skipped.push(Skipped {
@@ -249,10 +256,11 @@ impl<'a> Import<'a> {
     /// `what` must not hold values of the file that could be many.
     pub(crate) fn note(&mut self, what: impl Into<Cow<'static, str>>, field: &str) {
         let what = what.into();
-        match self.report.notes.iter_mut().find(|note| note.what == what) {
+        match self.pending.iter_mut().find(|note| note.what == what) {
             Some(note) => note.count += 1,
             None => {
-                self.report.notes.push(Note { first: self.place(field), what: what.into_owned(), count: 1 })
+                let first = self.place(field);
+                self.pending.push(Note { what: what.into_owned(), count: 1, first });
             }
         }
     }
@@ -268,5 +276,12 @@ impl<'a> Import<'a> {
             }
             None => (self.make_id)(at),
         }
+    }
+}
+
+fn add(notes: &mut Vec<Note>, note: Note) {
+    match notes.iter_mut().find(|known| known.what == note.what) {
+        Some(known) => known.count += note.count,
+        None => notes.push(note),
     }
 }

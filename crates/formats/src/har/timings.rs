@@ -96,8 +96,9 @@ pub(super) fn read(entry: &Json, ours: bool, import: &mut Import<'_>) -> Timings
     let mut timings = Timings {
         blocked: step("blocked"),
         dns: step("dns"),
-        // Some writers do not count TLS into connect; nothing is below zero.
-        connect: step("connect").map(|connect| connect.saturating_sub(tls.unwrap_or_default())),
+        // Firefox does not count TLS into connect; where that shows, it is not taken off.
+        connect: step("connect")
+            .map(|connect| connect.checked_sub(tls.unwrap_or_default()).unwrap_or(connect)),
         tls,
         send: step("send"),
         wait: step("wait"),
