@@ -23,8 +23,8 @@ pub(crate) fn applied(headers: &Headers) -> Option<String> {
 pub(crate) fn is_still_applied(
     bytes: &Bytes,
     coding: &str,
-    size: Option<f64>,
-    body_size: Option<f64>,
+    size: Option<u64>,
+    body_size: Option<u64>,
 ) -> bool {
     let last = coding.rsplit(',').next().unwrap_or_default();
     match last {
@@ -32,7 +32,7 @@ pub(crate) fn is_still_applied(
         "zstd" => bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]),
         // Neither has a signature; the sizes must speak for it.
         "deflate" | "br" => {
-            let length = bytes.len() as f64;
+            let length = bytes.len() as u64;
             body_size == Some(length) && size != Some(length) && unpacks(bytes, last)
         }
         // What cannot be undone here was not undone by whoever wrote the file either.

@@ -152,7 +152,7 @@ fn by_magic(head: &[u8]) -> Option<Kind> {
         (b"\xd4\xc3\xb2\xa1", Kind::PacketCapture),
         (b"\xa1\xb2\xc3\xd4", Kind::PacketCapture),
         (b"\x0a\x0d\x0d\x0a", Kind::PacketCapture),
-        (b"MIMEO", Kind::Segment),
+        (b"MIMEOSEG", Kind::Segment),
     ]
     .into_iter()
     .find(|(magic, _)| head.starts_with(magic))
@@ -215,7 +215,7 @@ fn by_keys(mut head: &[u8]) -> Kind {
         } else if has("request") && has("response") && !has("startedDateTime") {
             Kind::WireMock
         } else {
-            other(seen.keys, outcome)
+            other(seen.keys, outcome.is_err())
         };
     }
     if has("openapi") {
@@ -239,12 +239,12 @@ fn by_keys(mut head: &[u8]) -> Kind {
     } else if has("entries") || has("entry_count") {
         Kind::Recording
     } else {
-        other(seen.keys, outcome)
+        other(seen.keys, outcome.is_err())
     }
 }
 
-fn other(mut keys: Vec<String>, outcome: Result<(), Error>) -> Kind {
-    if outcome.is_err() && keys.is_empty() {
+fn other(mut keys: Vec<String>, breaks: bool) -> Kind {
+    if breaks && keys.is_empty() {
         return Kind::BrokenJson;
     }
     keys.truncate(6);
@@ -322,7 +322,7 @@ mod tests {
             (b"PK\x03\x04rest", Kind::Zip),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Kind::Binary),
             (b"\x7fELF\x02\x01\x01\0", Kind::Binary),
-            (b"MIMEO\0segment", Kind::Segment),
+            (b"MIMEOSEG\0\x01", Kind::Segment),
             (b" \r\n\t ", Kind::Empty),
             (b"", Kind::Empty),
         ] {

@@ -256,13 +256,12 @@ impl<'a> Import<'a> {
     /// `what` must not hold values of the file that could be many.
     pub(crate) fn note(&mut self, what: impl Into<Cow<'static, str>>, field: &str) {
         let what = what.into();
-        match self.pending.iter_mut().find(|note| note.what == what) {
-            Some(note) => note.count += 1,
-            None => {
-                let first = self.place(field);
-                self.pending.push(Note { what: what.into_owned(), count: 1, first });
-            }
+        if let Some(note) = self.pending.iter_mut().find(|note| note.what == what) {
+            note.count += 1;
+            return;
         }
+        let first = self.place(field);
+        self.pending.push(Note { what: what.into_owned(), count: 1, first });
     }
 
     /// The identifier of an exchange that began at `at`: the one the file carries, unless an earlier entry

@@ -13,7 +13,7 @@ impl Serialize for Millis {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         let nanos = self.0.as_nanos();
         match u64::try_from(nanos / 1_000_000) {
-            Ok(whole) if nanos % 1_000_000 == 0 => out.serialize_u64(whole),
+            Ok(whole) if nanos.is_multiple_of(1_000_000) => out.serialize_u64(whole),
             _ => out.serialize_f64(nanos as f64 / 1e6),
         }
     }
@@ -55,7 +55,7 @@ pub(crate) fn parse(text: &str) -> Option<(Timestamp, bool)> {
         if text.0.first() == Some(&b' ') {
             text.one(b" ");
         }
-        offset = text.offset()?;
+        offset = if text.0.is_empty() { None } else { Some(text.offset()?) };
     }
     let at = civil(year, month, day, time)?;
     let micros = at.checked_add(micros)?.checked_sub(offset.unwrap_or(0) * 60_000_000)?;
@@ -148,20 +148,17 @@ impl Cursor<'_> {
         })
     }
 
-    /// Minutes east of UTC; `Some(None)` when the text ends without an offset.
-    fn offset(&mut self) -> Option<Option<i64>> {
-        if self.0.is_empty() {
-            return Some(None);
-        }
+    /// Minutes east of UTC.
+    fn offset(&mut self) -> Option<i64> {
         let sign = match self.one(b"Zz+-")? {
             b'+' => 1,
             b'-' => -1,
-            _ => return self.0.is_empty().then_some(Some(0)),
+            _ => return self.0.is_empty().then_some(0),
         };
         let hours = self.digits(2)?;
         let _ = self.one(b":");
         let minutes = if self.0.is_empty() { 0 } else { self.digits(2)? };
-        (self.0.is_empty() && hours < 24 && minutes < 60).then_some(Some(sign * (hours * 60 + minutes)))
+        (self.0.is_empty() && hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes))
     }
 }
 

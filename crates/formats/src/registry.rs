@@ -96,13 +96,11 @@ pub struct ExportReport {
 
 impl ExportReport {
     pub(crate) fn left_out(&mut self, what: &'static str, exchange: &Exchange) {
-        match self.left_out.iter_mut().find(|note| note.what == what) {
-            Some(note) => note.count += 1,
-            None => {
-                let first = exchange.id.to_string();
-                self.left_out.push(Note { what: what.into(), count: 1, first });
-            }
+        if let Some(note) = self.left_out.iter_mut().find(|note| note.what == what) {
+            note.count += 1;
+            return;
         }
+        self.left_out.push(Note { what: what.into(), count: 1, first: exchange.id.to_string() });
     }
 }
 

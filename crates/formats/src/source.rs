@@ -204,10 +204,8 @@ impl<R: Read> Widened<R> {
                 self.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
             }
         }
-        if raw.len() < STEP {
-            if self.held.take().is_some() || whole < raw.len() {
-                self.push(char::REPLACEMENT_CHARACTER);
-            }
+        if raw.len() < STEP && (self.held.take().is_some() || whole < raw.len()) {
+            self.push(char::REPLACEMENT_CHARACTER);
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ pub(crate) fn is_target(bytes: &[u8]) -> bool {
 pub(crate) fn escaped(target: &[u8]) -> Cow<'_, str> {
     let unsafe_byte = |byte: &u8| *byte <= b' ' || *byte >= 0x7f || b"\"<>#".contains(byte);
     match std::str::from_utf8(target) {
-        Ok(text) if !target.iter().any(|byte| unsafe_byte(byte)) => text.into(),
+        Ok(text) if !target.iter().any(unsafe_byte) => text.into(),
         _ => escape(target, unsafe_byte).into(),
     }
 }

@@ -99,9 +99,7 @@ impl<'e> View<'e> {
 
     /// What `text` holds; none when the bytes are not at hand.
     pub(super) fn text(&self) -> Option<TextOut<'_>> {
-        if self.body.inline().is_none() {
-            return None;
-        }
+        self.body.inline()?;
         let shown = self.shown();
         Some(match std::str::from_utf8(shown) {
             // In any other charset `text` would be taken for the characters those bytes do not stand for.
@@ -138,7 +136,7 @@ pub(super) struct Holder {
     /// JSONPath of the object below the entry.
     pub(super) field: &'static str,
     /// `bodySize` of the message: bytes on the wire, negative or absent when the writer did not know.
-    pub(super) body_size: Option<f64>,
+    pub(super) body_size: Option<u64>,
 }
 
 /// Reads the body out of `content` or `postData`. Where the file has a decoded body under headers that
@@ -168,7 +166,7 @@ pub(super) fn read(
     if let Some(encoded) = encoded {
         return finish(encoded);
     }
-    let size = object.get("size").and_then(Json::number).filter(|size| *size >= 0.0);
+    let size = object.get("size").and_then(Json::whole);
     let text = match object.take("text") {
         Some(Json::Text(text)) => Some(text),
         Some(other) => {
@@ -181,10 +179,10 @@ pub(super) fn read(
     let Some(text) = text else {
         let mut body = finish(Bytes::new());
         if carried_length.is_none() {
-            let on_the_wire = holder.body_size.filter(|size| *size > 0.0).or(size).unwrap_or(0.0);
-            if on_the_wire > 0.0 {
+            let on_the_wire = holder.body_size.filter(|size| *size > 0).or(size).unwrap_or(0);
+            if on_the_wire > 0 {
                 import.note("the body is not in the file, only its length", field);
-                body.length = on_the_wire as u64;
+                body.length = on_the_wire;
             }
         }
         return body;
@@ -205,7 +203,7 @@ pub(super) fn read(
     if object.get("_raw").is_some_and(Json::is_true) {
         return finish(bytes);
     }
-    if size.is_some_and(|size| size != bytes.len() as f64) && carried_length.is_none() {
+    if size.is_some_and(|size| size != bytes.len() as u64) && carried_length.is_none() {
         import.note("`size` is not the length of the body: the body counts", field);
     }
     if let Some(coding) = coding::applied(headers)

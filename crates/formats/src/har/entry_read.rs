@@ -130,7 +130,7 @@ fn request(mut request: Json, import: &mut Import<'_>) -> Result<Request, Unusab
     let mut headers = headers::read(list, "request.headers", import);
     let trailers = headers::read(request.get("_trailers"), "request._trailers", import);
     let holder =
-        Holder { field: "request.postData", body_size: request.get("bodySize").and_then(Json::number) };
+        Holder { field: "request.postData", body_size: request.get("bodySize").and_then(Json::whole) };
     let body = match request.take("postData") {
         Some(mut post_data @ Json::Object(_)) => {
             form_text(&mut post_data, import);
@@ -141,10 +141,10 @@ fn request(mut request: Json, import: &mut Import<'_>) -> Result<Request, Unusab
             import.note("`postData` is not an object: left out", holder.field);
             Body::empty()
         }
-        None => match holder.body_size.filter(|size| *size > 0.0) {
+        None => match holder.body_size.filter(|size| *size > 0) {
             Some(size) => {
                 import.note("the body is not in the file, only its length", holder.field);
-                Body { length: size as u64, ..Body::empty() }
+                Body { length: size, ..Body::empty() }
             }
             None => Body::empty(),
         },
@@ -213,7 +213,7 @@ fn response(
     let version = version(&response, "response.httpVersion", import).unwrap_or(request.version);
     let mut headers = headers::read(response.get("headers"), "response.headers", import);
     let holder =
-        Holder { field: "response.content", body_size: response.get("bodySize").and_then(Json::number) };
+        Holder { field: "response.content", body_size: response.get("bodySize").and_then(Json::whole) };
     let mut body = match response.take("content") {
         Some(mut content @ Json::Object(_)) => {
             content_type(&content, &mut headers, holder.field, import);

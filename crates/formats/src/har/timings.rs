@@ -88,7 +88,7 @@ pub(super) fn read(entry: &Json, ours: bool, import: &mut Import<'_>) -> Timings
     let step = |name: &str| raw(name).and_then(instant::millis).filter(|_| !is_unknown(name));
     let odd = ["blocked", "dns", "connect", "ssl", "send", "wait", "receive"]
         .into_iter()
-        .any(|name| raw(name).is_some_and(|millis| millis < 0.0 && millis != -1.0));
+        .any(|name| raw(name).is_some_and(|millis| millis < 0.0 && (millis + 1.0).abs() > 1e-9));
     if odd {
         import.note("a step takes negative time: taken as unknown", "timings");
     }

@@ -1,5 +1,6 @@
 //! One JSON value as a tree, read without giving up over oddities.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::json::DEPTH;
@@ -19,6 +20,7 @@ pub(crate) enum Json {
 }
 
 /// What was unusual and read nevertheless.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent findings, not states")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Oddities {
     /// An object has a key twice; the last one counts.
@@ -207,13 +209,9 @@ impl Reader<'_> {
     fn plain(&mut self, range: Range<usize>, text: &mut String) {
         let bytes = &self.text[range];
         self.oddities.bare_control |= bytes.iter().any(|byte| *byte < 0x20);
-        match std::str::from_utf8(bytes) {
-            Ok(plain) => text.push_str(plain),
-            Err(_) => {
-                self.oddities.not_utf8 = true;
-                text.push_str(&String::from_utf8_lossy(bytes));
-            }
-        }
+        let plain = String::from_utf8_lossy(bytes);
+        self.oddities.not_utf8 |= matches!(plain, Cow::Owned(_));
+        text.push_str(&plain);
     }
 
     /// Reads what follows a backslash.

@@ -74,11 +74,8 @@ proptest! {
         for format in ["har", "recording"] {
             let file = export(format, &recorded, &gaps, None);
             let (imported, outcome) = import(&file);
-            let report = match outcome {
-                Ok(report) => report,
-                // Nothing usable: every entry was without response and failure.
-                Err(_) => continue,
-            };
+            // Nothing is usable where every entry is without response and failure.
+            let Ok(report) = outcome else { continue };
             prop_assert_eq!(report.format, format);
             prop_assert_eq!(&report.gaps, &gaps);
             prop_assert_eq!(report.creator.as_deref(), Some("Mimeo 1.2.3"));
