@@ -21,8 +21,16 @@ pub struct Limits {
     pub body: u64,
     /// Most bytes of one body that wait in memory before the exchange is opened.
     pub inline: usize,
-    /// How long a body of unknown length may take before the exchange is opened.
+    /// How long a body of unknown length may take before the exchange is opened; the longest duration there is
+    /// never opens one, so that it is always handed over whole.
     pub live_after: Duration,
+}
+
+impl Limits {
+    /// Bounds under which an exchange is always handed over whole.
+    pub fn whole(body: u64) -> Self {
+        Self { body, inline: usize::MAX, live_after: Duration::MAX }
+    }
 }
 
 impl Default for Limits {
@@ -220,8 +228,9 @@ impl Assembly {
     /// The head of the final response came; its body is empty so far.
     pub fn response_head(&mut self, at: Duration, response: Response) {
         self.answered_at = Some(at);
-        let live = response.status == 101
-            || matches!(
+        let may_open = self.limits.live_after < Duration::MAX;
+        let live = may_open && response.status == 101
+            || may_open && matches!(
                 MediaType::of(response.headers.get("content-type")),
                 MediaType::EventStream | MediaType::JsonLines
             ) && !response.headers.contains("content-length");

@@ -1,0 +1,318 @@
+//! The only sender: drives a plan against a target.
+//!
+//! One task per request in flight, at most as many as the run's concurrency; they are joined before the run
+//! ends. Connections come from the same pool as the proxy's, and exchanges are put together by the same
+//! assembly.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http_body::Body as _;
+use http_body_util::Full;
+use mimeo_compare::{Rules, compare};
+use mimeo_model::{
+    Clock, Exchange, ExchangeId, Failure, FailureKind, Headers, Method, Phase, Request, Response, Version,
+};
+use mimeo_rules::detect::aws;
+use mimeo_transport::connect::{Connector, HttpVersions, Lease, Pool};
+use mimeo_transport::head_tap::TapHandle;
+use mimeo_transport::protocol::assembly::{Assembly, Captured, Limits};
+use mimeo_transport::protocol::hop_by_hop;
+use mimeo_transport::protocol::target::UpstreamUrl;
+use mimeo_transport::serve::headers_of;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::plan::{Plan, Planned};
+use crate::schedule::{Next, Schedule};
+use crate::verdict::{Judged, Outcome, Run};
+
+/// Most bytes kept of an answer's body.
+const MAX_BODY: u64 = 64 << 20;
+
+/// How a run is driven.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// Where requests go.
+    pub target: UpstreamUrl,
+    /// Most requests in flight at once.
+    pub concurrency: usize,
+    /// Longest wait for an answer, and for each piece of its body.
+    pub timeout: Duration,
+    /// What counts as a difference.
+    pub rules: Rules,
+    /// Headers that every request gets, in place of recorded ones of the same name.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Turns true when the run should end early.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Drives a plan; `progress` is told of every exchange as it is judged.
+pub async fn run(
+    plan: Plan,
+    connector: Connector,
+    options: RunOptions,
+    mut progress: impl FnMut(&Judged),
+) -> Run {
+    let began = Instant::now();
+    let mut result =
+        Run { target: format!("{}{}", options.target.origin, options.target.base_path), ..Run::default() };
+    let Plan { items, skipped } = plan;
+    let mut schedule = Schedule::new(items.iter().map(|item| (item.lane, item.due)), options.concurrency);
+    let mut items: Vec<Option<Planned>> = items.into_iter().map(Some).collect();
+    let pool = Arc::new(Pool::new(connector));
+    let options = Arc::new(options);
+    let mut stop = options.stop.clone();
+    let mut sending = JoinSet::new();
+    let mut number = 0;
+    loop {
+        let wait = match schedule.next(began.elapsed()) {
+            Next::Send(index) => {
+                if let Some(item) = items.get_mut(index).and_then(Option::take) {
+                    for name in &item.without {
+                        if !result.without.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                            result.without.push(name.clone());
+                        }
+                    }
+                    let (pool, options) = (pool.clone(), options.clone());
+                    sending.spawn(async move {
+                        let lane = item.lane;
+                        (lane, judge(item, &pool, &options).await)
+                    });
+                }
+                continue;
+            }
+            Next::WaitUntil(due) => Some(due.saturating_sub(began.elapsed())),
+            Next::WaitForEnd => None,
+            Next::Done => break,
+        };
+        let due = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(ended) = sending.join_next(), if !sending.is_empty() => {
+                // A task that panicked ends the run, as it would have ended a caller.
+                let Ok((lane, (recorded, outcome))) = ended else { break };
+                schedule.ended(lane);
+                number += 1;
+                let call = aws::call(&recorded.request);
+                let judged = Judged { number, recorded, call, outcome };
+                progress(&judged);
+                result.judged.push(judged);
+            }
+            () = due => {}
+            _ = stop.wait_for(|stop| *stop) => {
+                result.interrupted = true;
+                schedule.abandon();
+                break;
+            }
+        }
+    }
+    for (recorded, reason) in skipped {
+        number += 1;
+        result.judged.push(Judged {
+            number,
+            recorded,
+            call: None,
+            outcome: Outcome::Skipped(reason.as_str()),
+        });
+    }
+    result.took = began.elapsed();
+    result
+}
+
+async fn judge(item: Planned, pool: &Pool<Full<Bytes>>, options: &RunOptions) -> (Exchange, Outcome) {
+    let outcome = match send(&item.recorded.request, pool, options).await {
+        Err(failure) => Outcome::Failed(failure),
+        Ok(actual) => match (&item.recorded.response, &actual.response) {
+            (Some(expected), Some(response)) => {
+                let comparison = compare(expected, response, &options.rules);
+                Outcome::Answered { actual: Box::new(actual), comparison }
+            }
+            _ => Outcome::Failed(Failure {
+                kind: FailureKind::Closed,
+                phase: Phase::Wait,
+                detail: "no response came".to_owned(),
+            }),
+        },
+    };
+    (item.recorded, outcome)
+}
+
+/// Sends one recorded request to the target.
+async fn send(
+    recorded: &Request,
+    pool: &Pool<Full<Bytes>>,
+    options: &RunOptions,
+) -> Result<Exchange, Failure> {
+    let started = Instant::now();
+    let started_at = options.clock.now();
+    let target = Bytes::from([options.target.base_path.as_bytes(), &recorded.target].concat());
+    let path = PathAndQuery::from_maybe_shared(target.clone()).map_err(|_| {
+        failure(FailureKind::Refusal, Phase::Request, "the path has a byte that cannot be sent")
+    })?;
+    let body = recorded.body.inline().cloned().unwrap_or_default();
+    let mut fresh = false;
+    loop {
+        let mut lease = pool.checkout(&options.target.origin, HttpVersions::Any, fresh).await?;
+        let headers = headers(recorded, options, lease.is_http2());
+        let request = Request {
+            method: recorded.method.clone(),
+            scheme: options.target.origin.scheme,
+            authority: options.target.origin.authority(),
+            target: target.clone(),
+            version: if lease.is_http2() { Version::Http2 } else { Version::Http11 },
+            headers: headers_of(&headers),
+            body: mimeo_model::Body::empty(),
+            trailers: Headers::new(),
+        };
+        let id = ExchangeId::new(started_at, std::array::from_fn(|_| fastrand::u8(..)));
+        let mut assembly = Assembly::new(id, started_at, 0, request, Limits::whole(MAX_BODY));
+        assembly.connected(started.elapsed(), lease.connected);
+        assembly.request_chunk(started.elapsed(), &body);
+        match exchange(&mut lease, &mut assembly, recorded, &path, headers, &body, started, options).await {
+            Ok(()) => {
+                pool.give_back(lease);
+                let (Captured::Whole(exchange) | Captured::End(exchange)) =
+                    assembly.finish(started.elapsed())
+                else {
+                    return Err(failure(FailureKind::Closed, Phase::Receive, "the exchange is not whole"));
+                };
+                return Ok(*exchange);
+            }
+            // A kept connection may close just as it is used again.
+            Err(fault)
+                if lease.connected.reused
+                    && !assembly.has_response()
+                    && matches!(fault.kind, FailureKind::Closed | FailureKind::Reset)
+                    && !fresh =>
+            {
+                fresh = true;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one request's whole state, used once")]
+async fn exchange(
+    lease: &mut Lease<Full<Bytes>>,
+    assembly: &mut Assembly,
+    recorded: &Request,
+    path: &PathAndQuery,
+    headers: HeaderMap,
+    body: &Bytes,
+    started: Instant,
+    options: &RunOptions,
+) -> Result<(), Failure> {
+    let mut request = http::Request::new(Full::new(body.clone()));
+    *request.method_mut() = http::Method::from_bytes(recorded.method.as_str().as_bytes())
+        .map_err(|_| failure(FailureKind::Refusal, Phase::Request, "the method cannot be sent"))?;
+    *request.uri_mut() = if lease.is_http2() {
+        let text = format!("{}{path}", options.target.origin);
+        text.parse().map_err(|_| failure(FailureKind::Refusal, Phase::Request, "the path cannot be sent"))?
+    } else {
+        path.clone().into()
+    };
+    *request.headers_mut() = headers;
+    let sent =
+        tokio::time::timeout(options.timeout, lease.send(request, recorded.method.clone(), false)).await;
+    let response = match sent {
+        Err(_) => return Err(failure(FailureKind::Timeout, Phase::Wait, "no answer came in time")),
+        Ok(Err(fault)) => {
+            let malformed = lease.tap().and_then(TapHandle::refusal);
+            return Err(match malformed {
+                Some(refused) => failure(FailureKind::Malformed, Phase::Wait, &refused.rejection.detail),
+                None => failure(FailureKind::Closed, Phase::Wait, &fault.error.to_string()),
+            });
+        }
+        Ok(Ok(response)) => response,
+    };
+    let tapped = lease.tap().and_then(TapHandle::take_response);
+    let (mut arrived, mut head) = (
+        started.elapsed(),
+        Response {
+            status: response.status().as_u16(),
+            version: Version::Http2,
+            headers: headers_of(response.headers()),
+            ..Response::default()
+        },
+    );
+    if let Some(tapped) = tapped {
+        arrived = tapped.arrived.saturating_duration_since(started);
+        if let Some(sent) = tapped.sent {
+            assembly.sent(sent.saturating_duration_since(started));
+        }
+        head.version = tapped.head.version;
+        head.reason = Some(tapped.head.reason);
+        head.headers = tapped.head.headers;
+        head.interim = tapped.interim;
+    }
+    assembly.response_head(arrived, head);
+    let mut incoming = response.into_body();
+    loop {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx));
+        match tokio::time::timeout(options.timeout, next).await {
+            Err(_) => {
+                return Err(failure(FailureKind::Timeout, Phase::Receive, "the answer stopped half-way"));
+            }
+            Ok(Some(Err(error))) => {
+                return Err(failure(
+                    FailureKind::Closed,
+                    Phase::Receive,
+                    &format!("the answer broke off: {error}"),
+                ));
+            }
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => assembly.response_chunk(started.elapsed(), &data),
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        assembly.response_end(headers_of(&trailers));
+                    }
+                }
+            },
+            Ok(None) => return Ok(()),
+        }
+    }
+}
+
+/// The recorded headers, as far as they belong to the request rather than to its connection or its recording.
+fn headers(recorded: &Request, options: &RunOptions, http2: bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(recorded.headers.len() + 1);
+    if !http2 && let Ok(host) = HeaderValue::from_str(&options.target.origin.authority()) {
+        headers.insert(HOST, host);
+    }
+    for (name, value) in recorded.headers.iter() {
+        let (Ok(name), Ok(parsed)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
+            continue;
+        };
+        let left_out = hop_by_hop::is_hop_by_hop(&name)
+            || [HOST, CONTENT_LENGTH, EXPECT].contains(&name)
+            || mimeo_rules::redaction::is_hidden(value)
+            || options.headers.iter().any(|(given, _)| *given == name);
+        if !left_out {
+            headers.append(name, parsed);
+        }
+    }
+    for (name, value) in &options.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    // A body without a length would be sent in chunks, which the recording did not.
+    if !recorded.body.is_empty() || recorded.method == Method::POST || recorded.method == Method::PUT {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(recorded.body.captured_length()));
+    }
+    headers
+}
+
+fn failure(kind: FailureKind, phase: Phase, detail: &str) -> Failure {
+    Failure { kind, phase, detail: detail.to_owned() }
+}
