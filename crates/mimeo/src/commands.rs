@@ -5,6 +5,7 @@ mod child;
 mod export;
 mod mock;
 mod record;
+mod replay;
 mod sessions;
 mod show;
 
@@ -32,6 +33,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Record(record::Arguments),
     Mock(mock::Arguments),
+    Replay(replay::Arguments),
+    Validate(replay::ValidateArguments),
     Export(export::ExportArguments),
     Import(export::ImportArguments),
     Sessions(sessions::Arguments),
@@ -57,6 +60,8 @@ pub(crate) async fn run(command: Command, context: Context) -> Result<Exit, Prob
     match command {
         Command::Record(arguments) => record::run(arguments, &context).await,
         Command::Mock(arguments) => mock::run(arguments, &context).await,
+        Command::Replay(arguments) => replay::run(arguments, &context).await,
+        Command::Validate(arguments) => replay::validate(arguments, &context).await,
         Command::Export(arguments) => export::export(arguments, &context).await,
         Command::Import(arguments) => export::import(arguments, &context).await,
         Command::Sessions(arguments) => sessions::run(arguments, &context).await,

@@ -2,4 +2,5 @@
 
 pub(crate) mod exchange_line;
 pub(crate) mod format;
+pub(crate) mod run;
 pub(crate) mod style;

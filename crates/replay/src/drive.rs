@@ -53,6 +53,14 @@ pub struct RunOptions {
     pub stop: watch::Receiver<bool>,
 }
 
+/// Reads a header that every request is to get; gives back the text when it is none.
+pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let fault = || format!("{name}: {value}");
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| fault())?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| fault())?;
+    Ok((name, value))
+}
+
 /// Drives a plan; `progress` is told of every exchange as it is judged.
 pub async fn run(
     plan: Plan,
