@@ -9,6 +9,10 @@ use mimeo_model::stream::event;
 use crate::{Difference, Kind, json, text};
 
 pub(crate) fn differences(expected: &Response, actual: &Response, found: &mut Vec<Difference>) {
+    if expected.body.is_truncated() {
+        prefix(expected, actual, found);
+        return;
+    }
     let (one, other) = (plain(expected), plain(actual));
     if one == other {
         return;
@@ -41,6 +45,25 @@ pub(crate) fn differences(expected: &Response, actual: &Response, found: &mut Ve
 fn plain(response: &Response) -> Bytes {
     let bytes = response.body.inline().cloned().unwrap_or_default();
     decode(&bytes, response.headers.get("content-encoding"), DecodeLimits::default()).unwrap_or(bytes)
+}
+
+/// Of a body that was cut at the capture limit, what was kept is compared, and the length.
+fn prefix(expected: &Response, actual: &Response, found: &mut Vec<Difference>) {
+    let (kept, came) = (
+        expected.body.inline().cloned().unwrap_or_default(),
+        actual.body.inline().cloned().unwrap_or_default(),
+    );
+    let common = kept.len().min(came.len());
+    if expected.body.length != actual.body.length {
+        found.push(Difference {
+            place: "body".to_owned(),
+            kind: Kind::Changed,
+            expected: Some(format!("{} bytes", expected.body.length)),
+            actual: Some(format!("{} bytes", actual.body.length)),
+        });
+    } else if kept[..common] != came[..common] {
+        bytes(&kept[..common], &came[..common], found);
+    }
 }
 
 fn events(one: &[u8], other: &[u8], found: &mut Vec<Difference>) {

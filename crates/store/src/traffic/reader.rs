@@ -143,6 +143,11 @@ impl LogReader {
         Ok(None)
     }
 
+    /// Whether a writer is at work on the log in `folder`.
+    pub fn is_being_written(folder: &Path) -> bool {
+        is_being_written(folder)
+    }
+
     fn take(&mut self, sequence: u64, location: Location, record: Record) -> Option<Found> {
         match record {
             Record::Exchange(exchange) => Some(Found::Exchange { sequence, location, exchange, live: false }),

@@ -230,10 +230,12 @@ impl Assembly {
         self.answered_at = Some(at);
         let may_open = self.limits.live_after < Duration::MAX;
         let live = may_open && response.status == 101
-            || may_open && matches!(
-                MediaType::of(response.headers.get("content-type")),
-                MediaType::EventStream | MediaType::JsonLines
-            ) && !response.headers.contains("content-length");
+            || may_open
+                && matches!(
+                    MediaType::of(response.headers.get("content-type")),
+                    MediaType::EventStream | MediaType::JsonLines
+                )
+                && !response.headers.contains("content-length");
         self.exchange.response = Some(response);
         if live && self.open.is_none() {
             self.open(true);

@@ -1,0 +1,69 @@
+//! Everything that must pass, cheapest first.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use crate::{say, setup, tidy};
+
+pub(crate) fn run(root: &Path) -> ExitCode {
+    let began = Instant::now();
+    let python = match setup::prepare(root) {
+        Ok(python) => python,
+        Err(missing) => {
+            for what in missing {
+                say(&format!("missing: {what}"));
+            }
+            return ExitCode::from(2);
+        }
+    };
+    let cargo = |arguments: &[&str]| {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(root).args(arguments).env("MIMEO_TEST_PYTHON", &python);
+        command
+    };
+    let has = |tool: &str| cargo(&[tool, "--version"]).output().is_ok_and(|output| output.status.success());
+    let tests: &[&str] = if has("nextest") {
+        &["nextest", "run", "--workspace", "--no-fail-fast"]
+    } else {
+        &["test", "--workspace", "--no-fail-fast", "--tests"]
+    };
+    let mut steps: Vec<(&str, Vec<&str>)> = vec![
+        ("format", vec!["fmt", "--all", "--check"]),
+        ("lints", vec!["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+    ];
+    for (tool, arguments) in [("deny", ["deny", "--all-features"]), ("machete", ["machete", "."])] {
+        if has(tool) {
+            let mut arguments = arguments.to_vec();
+            if tool == "deny" {
+                arguments.push("check");
+            }
+            steps.push((tool, arguments));
+        } else {
+            say(&format!("absent: cargo-{tool}, so dependencies are not looked through"));
+        }
+    }
+    // The program that the end-to-end tests drive.
+    steps.push(("build", vec!["build", "--package", "mimeo", "--quiet"]));
+    steps.push(("tests", tests.to_vec()));
+
+    say("── rules of the house");
+    if tidy::run(root) != ExitCode::SUCCESS {
+        return ExitCode::FAILURE;
+    }
+    for (name, arguments) in steps {
+        say(&format!("── {name}"));
+        let step = Instant::now();
+        let passed = cargo(&arguments).status().is_ok_and(|status| status.success());
+        say(&format!(
+            "── {name}: {} after {:.0} s",
+            if passed { "passed" } else { "FAILED" },
+            step.elapsed().as_secs_f64()
+        ));
+        if !passed {
+            return ExitCode::FAILURE;
+        }
+    }
+    say(&format!("everything passed in {:.0} s", began.elapsed().as_secs_f64()));
+    ExitCode::SUCCESS
+}
