@@ -33,7 +33,7 @@ pub(crate) fn differences(expected: &Headers, actual: &Headers, found: &mut Vec<
                 headers.get_all(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
             (!values.is_empty()).then(|| values.join(", "))
         };
-        push(name, values(expected), values(actual), found);
+        push(name, values(expected).as_deref(), values(actual).as_deref(), found);
     }
     // A cookie's value is the server's affair, that it is set is the client's.
     let cookies = |headers: &Headers| {
@@ -47,11 +47,11 @@ pub(crate) fn differences(expected: &Headers, actual: &Headers, found: &mut Vec<
         names.sort_unstable();
         (!names.is_empty()).then(|| names.join(", "))
     };
-    push("set-cookie", cookies(expected), cookies(actual), found);
+    push("set-cookie", cookies(expected).as_deref(), cookies(actual).as_deref(), found);
 }
 
-fn push(name: &str, expected: Option<String>, actual: Option<String>, found: &mut Vec<Difference>) {
-    let kind = match (&expected, &actual) {
+fn push(name: &str, expected: Option<&str>, actual: Option<&str>, found: &mut Vec<Difference>) {
+    let kind = match (expected, actual) {
         (None, None) => return,
         (Some(one), Some(other)) if same(name, one, other) => return,
         (Some(_), Some(_)) => Kind::Changed,
@@ -61,8 +61,8 @@ fn push(name: &str, expected: Option<String>, actual: Option<String>, found: &mu
     found.push(Difference {
         place: format!("header {name}"),
         kind,
-        expected: expected.as_deref().map(shown),
-        actual: actual.as_deref().map(shown),
+        expected: expected.map(shown),
+        actual: actual.map(shown),
     });
 }
 

@@ -99,7 +99,7 @@ impl Workspace {
             }
             Source::File(path) => {
                 let mut fault = None;
-                let read = self.import_file(path, &mut |exchange| match each(exchange) {
+                let read = Self::import_file(path, &mut |exchange| match each(exchange) {
                     Ok(flow) => flow,
                     Err(error) => {
                         fault = Some(error);
@@ -125,7 +125,7 @@ impl Workspace {
 
     /// Writes a source to a file of the format that its name asks for; `-` is standard output in `format`.
     pub fn export(&self, source: &Source, path: &Path, format: Option<&str>) -> Result<ExportReport, Error> {
-        let told = |error: &mimeo_formats::Error| file_problem(error, path, "--output");
+        let told = |error: &mimeo_formats::Error| file_problem(error, "--output");
         let format = match format {
             Some(name) => registry::by_name(name),
             None if path == Path::new("-") => registry::by_name("har"),
@@ -154,7 +154,7 @@ impl Workspace {
             })?;
             Box::new(BufWriter::with_capacity(256 << 10, file))
         };
-        let written = self.write_to(source, out, format, &creator, path);
+        let written = self.write_to(source, out, format, &creator);
         if to_stdout {
             return written;
         }
@@ -173,9 +173,8 @@ impl Workspace {
         out: Box<dyn Write + Send>,
         format: &registry::Format,
         creator: &Creator,
-        path: &Path,
     ) -> Result<ExportReport, Error> {
-        let told = |error: &mimeo_formats::Error| file_problem(error, path, "--output");
+        let told = |error: &mimeo_formats::Error| file_problem(error, "--output");
         let mut writer = format.exporter.begin(out, creator).map_err(|error| told(&error))?;
         let report = self.read_source(source, |exchange| {
             let call = aws::call(&exchange.request)
@@ -284,7 +283,6 @@ impl Workspace {
     }
 
     fn import_file(
-        &self,
         path: &Path,
         each: &mut dyn FnMut(Exchange) -> ControlFlow<()>,
     ) -> Result<ImportReport, Error> {
@@ -295,18 +293,19 @@ impl Workspace {
         })?;
         let mut make_id = |at| {
             let mut random = [0; 10];
-            random.iter_mut().for_each(|byte| *byte = fastrand::u8(..));
+            for byte in &mut random {
+                *byte = fastrand::u8(..);
+            }
             ExchangeId::new(at, random)
         };
         registry::import(&mut file, None, Limits::default(), &mut make_id, &mut |imported| {
             each(imported.exchange)
         })
-        .map_err(|error| file_problem(&error, path, &path.display().to_string()).into())
+        .map_err(|error| file_problem(&error, &path.display().to_string()).into())
     }
 }
 
-fn file_problem(error: &mimeo_formats::Error, path: &Path, field: &str) -> Problem {
-    let _ = path;
+fn file_problem(error: &mimeo_formats::Error, field: &str) -> Problem {
     let mut problem = Problem::new(ProblemKind::Invalid, error.to_string()).in_field(field);
     problem.accepted = error.accepted();
     problem.hint = error.hint();

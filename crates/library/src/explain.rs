@@ -46,22 +46,21 @@ pub struct Candidate {
 /// Mocks by the shape of their path: number of segments and the first of them. It keeps the search for what
 /// comes close small.
 pub(crate) struct Shapes {
-    by_path: HashMap<Vec<u8>, Vec<u32>>,
-    by_start: HashMap<(usize, Vec<u8>), Vec<u32>>,
-    by_length: HashMap<usize, Vec<u32>>,
+    paths: HashMap<Vec<u8>, Vec<u32>>,
+    starts: HashMap<(usize, Vec<u8>), Vec<u32>>,
+    lengths: HashMap<usize, Vec<u32>>,
 }
 
 impl Shapes {
     pub(crate) fn new(mocks: &[Mock]) -> Self {
-        let mut shapes =
-            Self { by_path: HashMap::new(), by_start: HashMap::new(), by_length: HashMap::new() };
+        let mut shapes = Self { paths: HashMap::new(), starts: HashMap::new(), lengths: HashMap::new() };
         for (number, mock) in (0_u32..).zip(mocks) {
             let path = mock.request.path();
             let (length, start) = shape(path);
             for list in [
-                shapes.by_path.entry(path.to_vec()).or_default(),
-                shapes.by_start.entry((length, start)).or_default(),
-                shapes.by_length.entry(length).or_default(),
+                shapes.paths.entry(path.to_vec()).or_default(),
+                shapes.starts.entry((length, start)).or_default(),
+                shapes.lengths.entry(length).or_default(),
             ] {
                 if list.len() < LOOKED_AT {
                     list.push(number);
@@ -75,20 +74,20 @@ impl Shapes {
         let (length, start) = shape(path);
         let mut found: Vec<u32> = Vec::new();
         for list in [
-            self.by_path.get(path),
-            self.by_start.get(&(length, start)),
-            self.by_length.get(&length),
-            self.by_length.get(&(length + 1)),
-            self.by_length.get(&length.saturating_sub(1)),
+            self.paths.get(path),
+            self.starts.get(&(length, start)),
+            self.lengths.get(&length),
+            self.lengths.get(&(length + 1)),
+            self.lengths.get(&length.saturating_sub(1)),
         ] {
             found.extend(list.into_iter().flatten());
         }
         found.sort_unstable();
         found.dedup();
         if found.is_empty() {
-            let mut lengths: Vec<_> = self.by_length.iter().collect();
-            lengths.sort_by_key(|(other, _)| other.abs_diff(length));
-            found.extend(lengths.first().into_iter().flat_map(|(_, list)| list.iter()));
+            let mut nearest: Vec<_> = self.lengths.iter().collect();
+            nearest.sort_by_key(|(other, _)| other.abs_diff(length));
+            found.extend(nearest.first().into_iter().flat_map(|(_, list)| list.iter()));
         }
         found
     }

@@ -94,13 +94,12 @@ impl ProxyHandler {
             (None, Mode::Reverse { upstream, preserve_host }) => {
                 reverse::destination(head, upstream, *preserve_host)
             }
-            (None, Mode::Forward { .. }) => forward::destination(head),
             (None, Mode::Mock(Mocking { on_miss: OnMiss::Forward { upstream, .. }, .. }))
                 if head.target.starts_with(b"/") =>
             {
                 reverse::destination(head, upstream, false)
             }
-            (None, Mode::Mock(_)) => forward::destination(head),
+            (None, Mode::Forward { .. } | Mode::Mock(_)) => forward::destination(head),
         }
     }
 
@@ -138,7 +137,7 @@ impl ProxyHandler {
         let request_done = Arc::new(AtomicBool::new(head.framing == BodyFraming::None));
         let (parts, incoming) = request.into_parts();
         let mut body = Some(match collected {
-            None => self.request_body(incoming, &head, capture.as_ref(), tap.clone(), &request_done),
+            None => Self::request_body(incoming, &head, capture.as_ref(), tap.clone(), &request_done),
             Some(bytes) => {
                 request_done.store(true, Ordering::Relaxed);
                 if let Some(capture) = &capture {
@@ -290,7 +289,6 @@ impl ProxyHandler {
     }
 
     fn request_body(
-        &self,
         incoming: Incoming,
         head: &RequestHead,
         capture: Option<&Capture>,

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn one_at_a_time_keeps_the_recorded_order() {
-        let mut schedule = Schedule::new([(1, MS * 0), (2, MS * 0), (1, MS * 0)], 1);
+        let mut schedule = Schedule::new([(1, Duration::ZERO), (2, Duration::ZERO), (1, Duration::ZERO)], 1);
         for (index, lane) in [(0, 1), (1, 2), (2, 1)] {
             assert_eq!(schedule.next(MS), Next::Send(index));
             assert_eq!(schedule.next(MS), Next::WaitForEnd);
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn conversations_go_side_by_side_and_each_keeps_its_order() {
-        let mut schedule = Schedule::new([(1, MS * 0), (1, MS * 1), (2, MS * 2), (3, MS * 900)], 4);
+        let mut schedule = Schedule::new([(1, Duration::ZERO), (1, MS), (2, MS * 2), (3, MS * 900)], 4);
         assert_eq!(schedule.next(MS * 5), Next::Send(0));
         assert_eq!(schedule.next(MS * 5), Next::Send(2));
         assert_eq!(schedule.next(MS * 5), Next::WaitUntil(MS * 900));

@@ -44,7 +44,7 @@ pub struct Patience {
 impl Default for Patience {
     /// 10 s for a head, 60 s for each piece of a body, 5 min between requests.
     fn default() -> Self {
-        Self { head: Duration::from_secs(10), body: Duration::from_secs(60), idle: Duration::from_secs(300) }
+        Self { head: Duration::from_secs(10), body: Duration::from_mins(1), idle: Duration::from_mins(5) }
     }
 }
 

@@ -191,7 +191,7 @@ where
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_pending_accept_reset_streams(20)
-        .keep_alive_interval(Some(std::time::Duration::from_secs(60)))
+        .keep_alive_interval(Some(std::time::Duration::from_mins(1)))
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     let mut stop = config.stop.clone();

@@ -87,7 +87,8 @@ impl Queue {
         let weight = captured.weight();
         let mut state = self.lock();
         if let Some(whole) = captured.opened_id().and_then(|id| state.cut.get(&id).copied()) {
-            return state.after_a_cut(captured, whole, weight, &self.filled);
+            state.after_a_cut(captured, whole, weight, &self.filled);
+            return Ok(());
         }
         // A capture larger than the queue passes when the queue is empty, or it never would.
         if state.bytes + weight <= self.limit || state.waiting.is_empty() {
@@ -228,20 +229,13 @@ impl State {
     }
 
     /// Later parts of an exchange that lost one are not kept: a body with a hole would read as whole.
-    fn after_a_cut(
-        &mut self,
-        captured: Captured,
-        whole: bool,
-        weight: usize,
-        filled: &Condvar,
-    ) -> Result<(), Captured> {
+    fn after_a_cut(&mut self, captured: Captured, whole: bool, weight: usize, filled: &Condvar) {
         if let Captured::End(exchange) = &captured {
             self.cut.remove(&exchange.id);
             if !whole {
                 self.push(captured, weight, filled);
             }
         }
-        Ok(())
     }
 
     fn count(&mut self, losses: Losses, at: Timestamp) {

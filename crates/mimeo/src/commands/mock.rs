@@ -121,7 +121,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
             ca: arguments.upstream_ca.clone(),
             insecure: arguments.insecure,
             http2_prior_knowledge: false,
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_mins(2),
         },
         intercept: arguments.mitm || !arguments.command.is_empty(),
     };

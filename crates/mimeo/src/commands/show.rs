@@ -152,7 +152,7 @@ fn show(out: &mut impl Write, session: &str, sequence: u64, exchange: &Exchange)
     let mut line = String::new();
     for (name, took) in steps {
         if let Some(took) = took {
-            line.push_str(&format!("{name} {} · ", duration(took)));
+            line.extend([name, " ", &duration(took), " · "]);
         }
     }
     let reused = if timings.reused { " · reused connection" } else { "" };
@@ -185,7 +185,7 @@ fn body(out: &mut impl Write, headers: &Headers, body: &Body) -> std::io::Result
                 };
                 let text = pretty.as_deref().unwrap_or(text);
                 let end = text.char_indices().nth(SHOWN).map_or(text.len(), |(at, _)| at);
-                writeln!(out, "{}", harmless(&text[..end]))?;
+                writeln!(out, "{}", harmless(&text[..end].replace("\r\n", "\n")))?;
                 if end < text.len() {
                     writeln!(
                         out,

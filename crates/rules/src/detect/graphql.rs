@@ -99,7 +99,7 @@ fn heads(text: &str) -> Vec<(GraphqlKind, Option<&str>)> {
                 at += bytes[at..]
                     .iter()
                     .position(|byte| matches!(byte, b'\n' | b'\r'))
-                    .unwrap_or(bytes.len() - at)
+                    .unwrap_or(bytes.len() - at);
             }
             b'"' if bytes[at..].starts_with(b"\"\"\"") => {
                 let end = text[at + 3..].find("\"\"\"").map_or(bytes.len(), |end| at + 3 + end + 3);

@@ -178,9 +178,9 @@ mod tests {
         let made = Authority::open_or_create(&path, now()).expect("made");
         let again = Authority::open_or_create(&path, now()).expect("opened");
         assert_eq!(made.certificate_pem(), again.certificate_pem());
-        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
-        assert_eq!(mode(&path.join("ca-key.pem")), 0o600);
-        assert_eq!(mode(&path), 0o700);
+        let permissions = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(permissions(&path.join("ca-key.pem")), 0o600);
+        assert_eq!(permissions(&path), 0o700);
     }
 
     #[test]

@@ -433,7 +433,9 @@ impl Accumulator {
                 pieces.swap_remove(0).bytes
             } else {
                 let mut whole = BytesMut::with_capacity(self.kept as usize);
-                pieces.iter().for_each(|piece| whole.extend_from_slice(&piece.bytes));
+                for piece in &pieces {
+                    whole.extend_from_slice(&piece.bytes);
+                }
                 whole.freeze()
             }
         };

@@ -243,11 +243,11 @@ mod tests {
         match payload.len() {
             length @ 0..=125 => out.push(bit | length as u8),
             length @ 126..=65535 => {
-                out.push(bit | 126);
+                out.push(bit | 0x7e);
                 out.extend_from_slice(&(length as u16).to_be_bytes());
             }
             length => {
-                out.push(bit | 127);
+                out.push(bit | 0x7f);
                 out.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
@@ -322,7 +322,7 @@ mod tests {
     fn payloads_are_cut_at_the_limit_with_their_true_length() {
         let mut observer = FrameObserver::new(Direction::Receive, Compression::default(), 10);
         let mut found = Vec::new();
-        observer.feed(Duration::ZERO, &encode(0x82, &[7; 70_000], None), |frame| found.push(frame));
+        observer.feed(Duration::ZERO, &encode(0x82, &vec![7; 70_000], None), |frame| found.push(frame));
         assert_eq!((found[0].payload.len(), found[0].length), (10, 70_000));
     }
 
