@@ -214,7 +214,7 @@ struct MockSink {
 impl MockSink {
     fn tell(&self, exchange: &Exchange) {
         if let Some(announce) = &self.announce {
-            let announced = Announced { sequence: 0, exchange };
+            let announced = Announced { sequence: 0, exchange, frames: exchange.frames.len() as u64 };
             announce.lock().unwrap_or_else(PoisonError::into_inner)(announced);
         }
     }

@@ -36,8 +36,10 @@ const INDEX_BACKLOG: usize = 16;
 pub struct Announced<'a> {
     /// Its number within the session, from 1.
     pub sequence: u64,
-    /// The exchange as it was written; large bodies are in files.
+    /// The exchange as it was written; large bodies are in files, and what came as parts is in the log.
     pub exchange: &'a Exchange,
+    /// Number of its WebSocket frames, those in the log included.
+    pub frames: u64,
 }
 
 /// Is told of every exchange after it was written, by the writer thread.

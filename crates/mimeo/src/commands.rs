@@ -2,6 +2,7 @@
 
 mod ca;
 mod child;
+mod demo;
 mod export;
 mod mock;
 mod record;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Sessions(sessions::Arguments),
     Show(show::Arguments),
     Ca(ca::Arguments),
+    Demo(demo::Arguments),
 }
 
 /// What every command is given.
@@ -67,6 +69,7 @@ pub(crate) async fn run(command: Command, context: Context) -> Result<Exit, Prob
         Command::Sessions(arguments) => sessions::run(arguments, &context).await,
         Command::Show(arguments) => show::run(arguments, &context).await,
         Command::Ca(arguments) => ca::run(arguments, &context).await,
+        Command::Demo(arguments) => demo::run(arguments, &context).await,
     }
 }
 

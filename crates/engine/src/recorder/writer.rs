@@ -53,12 +53,14 @@ struct Announcement {
     sequence: u64,
     index: u32,
     exchange: Box<Exchange>,
+    frames: u64,
 }
 
 /// The bodies of an opened exchange on their way to files.
 #[derive(Default)]
 struct OpenBodies {
     live: bool,
+    frames: u64,
     request: Option<BodyWriter>,
     response: Option<BodyWriter>,
     broken: bool,
@@ -133,7 +135,8 @@ impl Writer {
                 let record = Record::Exchange(exchange);
                 let (sequence, index) = self.log.append(&record);
                 let Record::Exchange(exchange) = record else { return };
-                group.announcements.push(Announcement { sequence, index, exchange });
+                let frames = exchange.frames.len() as u64;
+                group.announcements.push(Announcement { sequence, index, exchange, frames });
             }
             Captured::Open { mut exchange, live } => {
                 self.prepare(&mut exchange);
@@ -147,19 +150,24 @@ impl Writer {
                     Part::ResponseBody(piece) if bodies.live => StoredPart::ResponseBody(piece.bytes),
                     Part::RequestBody(piece) => return self.spill(bodies, true, &piece.bytes),
                     Part::ResponseBody(piece) => return self.spill(bodies, false, &piece.bytes),
-                    Part::Frame(frame) => StoredPart::Frame(frame),
+                    Part::Frame(frame) => {
+                        bodies.frames += 1;
+                        StoredPart::Frame(frame)
+                    }
                 };
                 self.log.append(&Record::Part { id, part });
             }
             Captured::End(mut exchange) => {
                 self.prepare(&mut exchange);
+                let mut frames = exchange.frames.len() as u64;
                 if let Some(bodies) = open.remove(&exchange.id) {
+                    frames += bodies.frames;
                     self.settle(bodies, &mut exchange);
                 }
                 let record = Record::End(exchange);
                 let (sequence, index) = self.log.append(&record);
                 let Record::End(exchange) = record else { return };
-                group.announcements.push(Announcement { sequence, index, exchange });
+                group.announcements.push(Announcement { sequence, index, exchange, frames });
             }
         }
     }
@@ -232,14 +240,14 @@ impl Writer {
         }
         group.since = None;
         let mut rows = Vec::with_capacity(group.announcements.len());
-        for Announcement { sequence, index, exchange } in group.announcements.drain(..) {
+        for Announcement { sequence, index, exchange, frames } in group.announcements.drain(..) {
             tally.entries += 1;
             tally.errors += u64::from(exchange.failure.is_some());
             tally.bytes += exchange.request.body.length
                 + exchange.response.as_ref().map_or(0, |response| response.body.length);
             let location = Location { index, ..place };
             rows.push(ExchangeRow::new(self.session, sequence, location, &exchange));
-            (self.announce)(Announced { sequence, exchange: &exchange });
+            (self.announce)(Announced { sequence, exchange: &exchange, frames });
         }
         if !rows.is_empty() && self.rows.send(Indexed::Rows(rows)).is_err() {
             tracing::warn!("the index has ended; it is completed when the session is read");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use mimeo_engine::mocking::{self, Missing, MockOptions, MockServer};
-use mimeo_engine::recorder::{Announce, Announced};
+use mimeo_engine::recorder::Announce;
 use mimeo_engine::recording::UpstreamOptions;
 use mimeo_engine::{Fidelity, Problem, ProblemKind, Speed};
 use serde_json::json;
@@ -168,14 +168,14 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
 fn printer(arguments: &Arguments, context: &Context) -> Announce {
     let (json, offset) = (arguments.json, context.offset);
     let closed = AtomicBool::new(false);
-    Box::new(move |Announced { sequence, exchange }| {
+    Box::new(move |announced| {
         if closed.load(Ordering::Relaxed) {
             return;
         }
         let line = if json {
-            exchange_line::machine(exchange, sequence)
+            exchange_line::machine(announced.exchange, announced.sequence, announced.frames)
         } else {
-            exchange_line::human(exchange, false, offset)
+            exchange_line::human(&announced, false, offset)
         };
         // Whoever reads the lines may leave; the mock serves on.
         closed.store(writeln!(anstream::stdout(), "{line}").is_err(), Ordering::Relaxed);

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use mimeo_engine::recorder::Announce;
 use mimeo_engine::recorder::queue::Overflow;
-use mimeo_engine::recorder::{Announce, Announced};
 use mimeo_engine::recording::{RecordOptions, Recorded, Recording, UpstreamOptions, Way};
 use mimeo_engine::{Problem, ProblemKind, Workspace};
 use serde_json::json;
@@ -205,14 +205,14 @@ fn printer(arguments: &Arguments, with_host: bool, context: &Context, lines: Arc
     }
     let (json, offset) = (arguments.json, context.offset);
     let out = Mutex::new(());
-    Box::new(move |Announced { sequence, exchange }| {
+    Box::new(move |announced| {
         if lines.closed.load(Ordering::Relaxed) {
             return;
         }
         let line = if json {
-            exchange_line::machine(exchange, sequence)
+            exchange_line::machine(announced.exchange, announced.sequence, announced.frames)
         } else {
-            exchange_line::human(exchange, with_host, offset)
+            exchange_line::human(&announced, with_host, offset)
         };
         let _turn = out.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever reads the lines may leave; the recording goes on.

@@ -72,7 +72,9 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
             };
             std::io::stdout().lock().write_all(&bytes)
         }
-        None if arguments.json => writeln!(out, "{}", exchange_line::machine(&exchange, row.sequence)),
+        None if arguments.json => {
+            writeln!(out, "{}", exchange_line::machine(&exchange, row.sequence, exchange.frames.len() as u64))
+        }
         None => show(&mut out, &session.name, row.sequence, &exchange),
     };
     match printed {

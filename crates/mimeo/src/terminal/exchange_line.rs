@@ -1,5 +1,6 @@
 //! One line for each exchange: time, method, URL, status, size, duration.
 
+use mimeo_engine::recorder::Announced;
 use mimeo_engine::{AnsweredBy, Exchange};
 use serde_json::json;
 use time::UtcOffset;
@@ -11,7 +12,8 @@ use crate::terminal::style;
 const URL_WIDTH: usize = 44;
 
 /// The line a person reads. `with_host` shows the whole URL rather than the path.
-pub(crate) fn human(exchange: &Exchange, with_host: bool, offset: UtcOffset) -> String {
+pub(crate) fn human(announced: &Announced<'_>, with_host: bool, offset: UtcOffset) -> String {
+    let exchange = announced.exchange;
     let target = String::from_utf8_lossy(&exchange.request.target);
     let tunnel = exchange.request.method.as_str() == "CONNECT";
     let shown = if with_host && !tunnel { exchange.request.url() } else { target.into_owned() };
@@ -27,17 +29,17 @@ pub(crate) fn human(exchange: &Exchange, with_host: bool, offset: UtcOffset) -> 
         duration(exchange.timings.total),
         dim = style::DIM,
     );
-    for note in notes(exchange) {
+    for note in notes(exchange, announced.frames) {
         line.push_str("  ");
         line.push_str(&note);
     }
     line
 }
 
-fn notes(exchange: &Exchange) -> Vec<String> {
+fn notes(exchange: &Exchange, frames: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if exchange.is_websocket() {
-        notes.push(format!("websocket {} frames", exchange.frames.len()));
+        notes.push(format!("websocket {frames} frames"));
     } else if exchange.is_event_stream() {
         let pieces = exchange.response.as_ref().map_or(0, |response| response.body.chunks.len().max(1));
         notes.push(format!("sse {pieces} pieces"));
@@ -58,7 +60,7 @@ fn notes(exchange: &Exchange) -> Vec<String> {
 }
 
 /// The line a program reads: one JSON object.
-pub(crate) fn machine(exchange: &Exchange, sequence: u64) -> String {
+pub(crate) fn machine(exchange: &Exchange, sequence: u64, frames: u64) -> String {
     let response = exchange.response.as_ref();
     let entry_type = if exchange.is_websocket() {
         "websocket"
@@ -83,8 +85,8 @@ pub(crate) fn machine(exchange: &Exchange, sequence: u64) -> String {
         line["error"] =
             json!({"kind": failure.kind.code(), "phase": failure.phase.code(), "detail": failure.detail});
     }
-    if !exchange.frames.is_empty() {
-        line["frames"] = json!(exchange.frames.len());
+    if frames > 0 {
+        line["frames"] = json!(frames);
     }
     line.to_string()
 }
