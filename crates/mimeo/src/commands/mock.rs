@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
     /// Session (name, identifier, unique beginning of one, @last) or file
     #[arg(default_value = "@last")]
     recording: String,
-    /// Port to listen on [default: the first free one of 8081-8999]
-    #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Port to listen on; 0 is any free one [default: the first free one of 8081-8999]
+    #[arg(long, short)]
     port: Option<u16>,
     /// What happens to a request that was not recorded
     #[arg(long, value_enum, default_value_t = OnMiss::Fail)]

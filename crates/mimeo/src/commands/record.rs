@@ -41,8 +41,8 @@ pub(crate) struct Arguments {
     /// Tunnel these hosts untouched in spite of --mitm; `*` stands for any part, repeatable
     #[arg(long, value_name = "GLOB")]
     passthrough_host: Vec<String>,
-    /// Port to listen on [default: the first free one of 8081-8999]
-    #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Port to listen on; 0 is any free one [default: the first free one of 8081-8999]
+    #[arg(long, short)]
     port: Option<u16>,
     /// Name of the session [default: made from the upstream and the date]
     #[arg(long, short)]

@@ -1,0 +1,114 @@
+//! Requests whose framing is ambiguous or malformed: answered, never forwarded, and the listener lives on.
+
+use std::time::Duration;
+
+use crate::context::{TestContext, curl};
+use crate::upstream::{Upstream, exchange_raw};
+
+/// What is sent, and the status it gets.
+const CASES: &[(&str, &str)] = &[
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", "400"),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "400"),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc", "400"),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", "501"),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", "400"),
+    ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nA: b\rc\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\nHost: a\n\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nA: b\0c\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"),
+    ("GET / HTTP/1.32\r\nHost: a\r\n\r\n", "400"),
+    ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", "505"),
+    ("GET /\r\n\r\n", "400"),
+    ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Content-Length\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nExpect: nonsense\r\n\r\n", "417"),
+    ("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", "400"),
+    ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "405"),
+    ("\u{16}\u{3}\u{1}\u{2}", "400"),
+    ("\u{1}\u{2}\u{3}", "400"),
+];
+
+#[test]
+fn ambiguous_requests_are_refused_and_never_forwarded() {
+    let context = TestContext::new();
+    let upstream = Upstream::json("{}");
+    let recorder = context.start(&["record", &upstream.url(), "--name", "corpus"]);
+    for (request, status) in CASES {
+        let answer = exchange_raw(recorder.address(), request.as_bytes(), Duration::from_secs(20));
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?} was answered with {answer}");
+        assert!(answer.contains("mimeo-error: "), "{answer}");
+        assert_eq!(upstream.received(), "", "{request:?} reached the upstream");
+    }
+    curl(&[&recorder.url("/alive")]);
+    assert!(upstream.received().starts_with("GET /alive "));
+    let ended = recorder.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.told);
+}
+
+#[test]
+fn heads_have_limits() {
+    let context = TestContext::new();
+    let upstream = Upstream::json("{}");
+    let recorder = context.start(&["record", &upstream.url()]);
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(17 << 10));
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(101));
+    let large = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "b".repeat(65 << 10));
+    for (request, status) in [(long, "414"), (many, "431"), (large, "431")] {
+        let answer = exchange_raw(recorder.address(), request.as_bytes(), Duration::from_secs(20));
+        assert!(String::from_utf8_lossy(&answer).starts_with(&format!("HTTP/1.1 {status} ")));
+    }
+    assert_eq!(upstream.received(), "");
+}
+
+#[test]
+fn a_request_hidden_behind_an_upgrade_or_a_body_is_not_tunnelled() {
+    let context = TestContext::new();
+    let upstream = Upstream::json("{}");
+    let recorder = context.start(&["record", &upstream.url(), "--name", "hidden"]);
+    let hidden = "GET /one HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\
+                  GET /two HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = exchange_raw(recorder.address(), hidden.as_bytes(), Duration::from_secs(20));
+    assert_eq!(String::from_utf8_lossy(&answer).matches("HTTP/1.1 200").count(), 2, "both were answered");
+    let ended = recorder.stop();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(context.session("hidden")["entryCount"], 2, "both were recorded");
+    let mock = context.start(&["mock", "hidden"]);
+    let body = "POST /evil HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request = format!(
+        "POST /miss HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = exchange_raw(mock.address(), request.as_bytes(), Duration::from_secs(20));
+    assert_eq!(String::from_utf8_lossy(&answer).matches("HTTP/1.1").count(), 1, "the body is no request");
+}
+
+#[test]
+fn malformed_answers_become_502_and_never_poison_the_next_one() {
+    let context = TestContext::new();
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab",
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 099 Odd\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        "",
+    ] {
+        let upstream = Upstream::raw(answer);
+        let recorder = context.start(&["record", &upstream.url(), "--json"]);
+        let told = curl(&["--output", "-", "--write-out", "\n%{http_code}", &recorder.url("/")]);
+        let told = String::from_utf8_lossy(&told).into_owned();
+        assert!(told.ends_with("502"), "{answer:?} became {told}");
+        let line = recorder.wait_for("\"error\"");
+        assert!(line.contains("upstream."), "{line}");
+        assert_eq!(recorder.stop().code, Some(0));
+    }
+}

@@ -1,0 +1,9 @@
+//! The built program over real sockets, against real upstreams and clients.
+
+mod clients;
+mod context;
+mod faults;
+mod framing;
+mod story;
+mod upstream;
+mod usage;
