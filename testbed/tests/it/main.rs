@@ -1,0 +1,6 @@
+//! The testbed does what it says, or no test with it proves anything.
+
+mod clients;
+mod raw;
+mod upstream;
+mod websocket;
