@@ -2,3 +2,5 @@
 
 pub mod aws;
 pub mod graphql;
+mod parameter;
+pub mod path_template;

@@ -35,7 +35,8 @@ impl HostGlobs {
 
     /// Whether any pattern matches.
     pub fn matches(&self, host: &str, port: u16) -> bool {
-        let host = host.to_ascii_lowercase();
+        // A name that ends with a dot is the same name, fully qualified.
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         self.patterns.iter().any(|pattern| {
             pattern.port.is_none_or(|wanted| wanted == port) && matches_pieces(&pattern.pieces, &host)
         })
@@ -53,16 +54,34 @@ fn read(pattern: &str) -> Result<Pattern, HostGlobError> {
     if let Some((at, _)) = pattern.char_indices().find(|(_, character)| !allowed(*character)) {
         return Err(fault("a host has no such character", at + 1));
     }
-    let bracketed = pattern.starts_with('[');
-    let (host, port) = match pattern.rsplit_once(':') {
-        Some((host, port)) if !bracketed || host.ends_with(']') => {
-            let port =
-                port.parse().map_err(|_| fault("the port is not a number up to 65535", host.len() + 2))?;
-            (host, Some(port))
+    let (host, port) = match (pattern.strip_prefix('['), pattern.rsplit_once(':')) {
+        (Some(inner), _) => {
+            let Some((host, rest)) = inner.split_once(']') else {
+                return Err(fault("the bracket is not closed", 1));
+            };
+            match rest.strip_prefix(':') {
+                Some(port) => (host, Some((port, host.len() + 4))),
+                None if rest.is_empty() => (host, None),
+                None => return Err(fault("only a port follows the bracket", host.len() + 3)),
+            }
         }
-        Some(_) | None => (pattern, None),
+        // More than one colon is an IPv6 address without brackets, which has no port.
+        (None, Some((host, port))) if !host.contains(':') => (host, Some((port, host.len() + 2))),
+        (None, _) => (pattern, None),
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    if host.is_empty() {
+        return Err(fault("there is no host", 1));
+    }
+    if let Some(at) = host.find(['[', ']']) {
+        return Err(fault("a bracket stands only around an address", at + 1));
+    }
+    let port = match port {
+        Some((text, position)) => {
+            Some(text.parse().map_err(|_| fault("the port is not a number up to 65535", position))?)
+        }
+        None => None,
+    };
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     Ok(Pattern { pieces: host.split('*').map(str::to_owned).collect(), port })
 }
 
@@ -83,6 +102,8 @@ fn matches_pieces(pieces: &[String], text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -99,15 +120,49 @@ mod tests {
             ("a*b*c", "acb", 1, false),
             ("ab*ba", "aba", 1, false),
             ("[::1]:8080", "::1", 8080, true),
+            ("[::1]", "::1", 9, true),
+            ("::1", "::1", 9, true),
+            ("fe80::*", "fe80::7", 9, true),
+            ("**.example.com", "a.example.com", 9, true),
+            ("*.example.com.", "a.example.com", 9, true),
+            ("*.example.com", "a.example.com.", 9, true),
         ] {
             let globs = HostGlobs::new([pattern]).expect("a pattern");
             assert_eq!(globs.matches(host, port), matches, "{pattern} {host}:{port}");
         }
     }
 
+    proptest! {
+        #[test]
+        fn matching_agrees_with_trying_every_split(pattern in "[ab*]{1,8}", host in "[ab]{0,8}") {
+            let globs = HostGlobs::new([&pattern]).expect("a pattern");
+            prop_assert_eq!(globs.matches(&host, 1), tried(pattern.as_bytes(), host.as_bytes()));
+        }
+    }
+
+    fn tried(pattern: &[u8], host: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => host.is_empty(),
+            Some((b'*', rest)) => (0..=host.len()).any(|at| tried(rest, &host[at..])),
+            Some((byte, rest)) => {
+                host.split_first().is_some_and(|(one, host)| one == byte && tried(rest, host))
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_pattern_is_refused_with_its_place() {
-        for (pattern, position) in [("", 1), ("a b", 2), ("http://x", 6), ("x:99999", 3)] {
+        for (pattern, position) in [
+            ("", 1),
+            ("a b", 2),
+            ("http://x", 6),
+            ("x:99999", 3),
+            (":80", 1),
+            ("[::1", 1),
+            ("[::1]x", 6),
+            ("[::1]:x", 7),
+            ("a[b]", 2),
+        ] {
             let error = HostGlobs::new([pattern]).expect_err("refused");
             assert_eq!(error.position, position, "{pattern}");
         }

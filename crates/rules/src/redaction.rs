@@ -2,9 +2,12 @@
 //!
 //! A hidden value becomes `[REDACTED:` with twelve digits of a keyed hash and `]`: equal values stay
 //! recognisable as equal, and nothing leads back. What a mock needs around a secret stays: the scheme of
-//! `Authorization`, the names of cookies, the attributes of `Set-Cookie`.
+//! `Authorization`, the names of cookies, the attributes of `Set-Cookie`. User names and passwords in URLs are
+//! taken out rather than hidden: nothing that reads a URL would understand the mark.
 
 pub mod floor;
+mod userinfo;
+mod value;
 
 use std::fmt::Write;
 
@@ -15,6 +18,9 @@ use sha2::Sha256;
 
 /// How a hidden value begins.
 pub const MARK: &str = "[REDACTED:";
+
+/// Digits of the keyed hash that follow [`MARK`].
+const DIGITS: usize = 12;
 
 /// Hides the values of credential headers.
 #[derive(Clone)]
@@ -31,8 +37,10 @@ impl Redactor {
         Self { keyed: Hmac::new(&block.into()) }
     }
 
-    /// Hides the credentials of an exchange: header fields, trailers and interim responses of both sides.
+    /// Hides the credentials of an exchange: header fields, trailers and interim responses of both sides, and
+    /// what stands before the host in a URL.
     pub fn redact(&self, exchange: &mut Exchange) {
+        strip_userinfo(exchange);
         self.redact_headers(&mut exchange.request.headers);
         self.redact_headers(&mut exchange.request.trailers);
         if let Some(response) = &mut exchange.response {
@@ -59,73 +67,65 @@ impl Redactor {
     }
 
     fn hide(&self, name: &[u8], value: &[u8]) -> Vec<u8> {
-        if name.eq_ignore_ascii_case(b"set-cookie") {
-            let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
-            let mut hidden = self.hide_pair(&value[..end]);
-            hidden.extend_from_slice(&value[end..]);
-            return hidden;
-        }
-        if name.eq_ignore_ascii_case(b"cookie") {
-            let pairs: Vec<_> =
-                value.split(|byte| *byte == b';').map(|pair| self.hide_pair(pair.trim_ascii())).collect();
-            return pairs.join(&b"; "[..]);
-        }
-        if name.to_ascii_lowercase().ends_with(b"authorization")
-            && let Some(space) = value.iter().position(|byte| *byte == b' ')
-            && value[..space].iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
-        {
-            let rest = value[space + 1..].trim_ascii();
-            // The scope of an AWS signature tells which service was called and is no secret.
-            if let Some(signed) = value.starts_with(b"AWS4-").then(|| self.hide_signature(rest)).flatten() {
-                return [&value[..=space], &signed].concat();
+        let mut hidden = Vec::with_capacity(value.len() + MARK.len() + DIGITS + 1);
+        for part in value::parts(name, value) {
+            match part {
+                value::Part::Plain(text) => hidden.extend_from_slice(text),
+                value::Part::Secret(secret) => self.fingerprint(secret, &mut hidden),
             }
-            return [&value[..=space], &self.fingerprint(rest)].concat();
         }
-        self.fingerprint(value)
+        hidden
     }
 
-    /// Hides the access key and the signature of an AWS `Authorization` (Signature Version 4).
-    fn hide_signature(&self, rest: &[u8]) -> Option<Vec<u8>> {
-        let text = std::str::from_utf8(rest).ok()?;
-        let mut parts = Vec::new();
-        for part in text.split(',').map(str::trim) {
-            let (name, value) = part.split_once('=')?;
-            let hidden = match name {
-                "Credential" => {
-                    let (key, scope) = value.split_once('/')?;
-                    [&self.fingerprint(key.as_bytes()), &b"/"[..], scope.as_bytes()].concat()
-                }
-                "SignedHeaders" => value.as_bytes().to_vec(),
-                _ => self.fingerprint(value.as_bytes()),
-            };
-            parts.push([name.as_bytes(), b"=", &hidden].concat());
-        }
-        Some(parts.join(&b", "[..]))
-    }
-
-    fn hide_pair(&self, pair: &[u8]) -> Vec<u8> {
-        match pair.iter().position(|byte| *byte == b'=') {
-            Some(at) => [&pair[..=at], &self.fingerprint(&pair[at + 1..])].concat(),
-            None => self.fingerprint(pair),
-        }
-    }
-
-    fn fingerprint(&self, secret: &[u8]) -> Vec<u8> {
-        // What is hidden already stays, so that hiding twice is hiding once.
-        if secret.is_empty() || secret.starts_with(MARK.as_bytes()) && secret.len() == MARK.len() + 13 {
-            return secret.to_vec();
+    /// Appends what stands for a secret. What is hidden already stays, so that hiding twice is hiding once.
+    fn fingerprint(&self, secret: &[u8], hidden: &mut Vec<u8>) {
+        if secret.is_empty() || is_mark(secret) {
+            hidden.extend_from_slice(secret);
+            return;
         }
         let mut mac = self.keyed.clone();
         mac.update(secret);
         let digest = mac.finalize().into_bytes();
-        let mut text = MARK.to_owned();
-        for byte in &digest[..6] {
+        let mut text = String::with_capacity(MARK.len() + DIGITS + 1);
+        text.push_str(MARK);
+        for byte in &digest[..DIGITS / 2] {
             // Writing into a string cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
         text.push(']');
-        text.into_bytes()
+        hidden.extend_from_slice(text.as_bytes());
     }
+}
+
+/// Takes user name and password out of every URL that an exchange names: its authority, an absolute-form
+/// target, and the header fields that carry URLs (RFC 9110, section 4.2.4, has them sent nowhere). They are never
+/// kept, not even where credentials are.
+pub fn strip_userinfo(exchange: &mut Exchange) {
+    let request = &mut exchange.request;
+    if let Some(at) = request.authority.rfind('@') {
+        request.authority.drain(..=at);
+    }
+    // The usual target is a path, in which nothing is an authority.
+    if !request.target.starts_with(b"/")
+        && let Some(target) = userinfo::without(&request.target)
+    {
+        request.target = target.into();
+    }
+    strip_from_headers(&mut request.headers);
+    if let Some(response) = &mut exchange.response {
+        strip_from_headers(&mut response.headers);
+    }
+}
+
+fn strip_from_headers(headers: &mut Headers) {
+    let concerned = |name: &[u8], value: &[u8]| value.contains(&b'@') && userinfo::names_a_url(name);
+    if !headers.iter().any(|(name, value)| concerned(name, value)) {
+        return;
+    }
+    *headers = headers.map_values(|name, value| match userinfo::without_in_field(name, value) {
+        Some(stripped) if concerned(name, value) => FieldChange::Replace(stripped),
+        Some(_) | None => FieldChange::Keep,
+    });
 }
 
 /// Whether a value holds a hidden secret.
@@ -133,68 +133,12 @@ pub fn is_hidden(value: &[u8]) -> bool {
     value.windows(MARK.len()).any(|window| window == MARK.as_bytes())
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn hide(name: &str, value: &str) -> String {
-        let mut headers: Headers = [("Host", "a"), (name, value)].into_iter().collect();
-        Redactor::new([7; 32]).redact_headers(&mut headers);
-        assert_eq!(headers.get_str("host"), Some("a"));
-        headers.get_str(name).expect("kept").to_owned()
-    }
-
-    #[test]
-    fn what_a_mock_needs_around_a_secret_stays() {
-        let token = hide("Authorization", "Bearer s3cret");
-        assert!(token.starts_with("Bearer [REDACTED:") && token.ends_with(']'), "{token}");
-        let cookie = hide("set-cookie", "sid=abc; Path=/; HttpOnly");
-        assert!(cookie.starts_with("sid=[REDACTED:") && cookie.ends_with("]; Path=/; HttpOnly"), "{cookie}");
-        let sent = hide("Cookie", "sid=abc; theme=dark");
-        let value = |text: &str, name: &str| {
-            text.split("; ").find_map(|pair| pair.strip_prefix(name).map(str::to_owned)).expect("there")
-        };
-        assert_eq!(value(&cookie, "sid="), value(&sent, "sid="), "equal values stay equal");
-        assert!(is_hidden(hide("X-Api-Key", "k").as_bytes()));
-        let signed = hide(
-            "Authorization",
-            "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=ab12",
-        );
-        assert!(
-            signed.contains("/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=[REDACTED:")
-        );
-        assert!(!signed.contains("AKID") && !signed.contains("ab12"), "{signed}");
-    }
-
-    #[test]
-    fn a_list_without_credentials_is_left_as_it_is() {
-        let mut headers: Headers = [("Host", "a"), ("Accept", "*/*")].into_iter().collect();
-        let before = headers.clone();
-        Redactor::new([7; 32]).redact_headers(&mut headers);
-        assert_eq!(headers, before);
-    }
-
-    proptest! {
-        #[test]
-        fn no_secret_survives_and_hiding_twice_is_hiding_once(
-            secret in "[A-Za-z0-9+/]{8,40}",
-            place in prop::sample::select(floor::CREDENTIALS.to_vec()),
-        ) {
-            let forms = [secret.clone(), format!("Bearer {secret}"), format!("a={secret}; b={secret}")];
-            for value in forms {
-                let mut headers: Headers = [(place, value.as_str())].into_iter().collect();
-                let redactor = Redactor::new([1; 32]);
-                redactor.redact_headers(&mut headers);
-                let hidden = headers.get_str(place).expect("kept").to_owned();
-                // An attribute of `Set-Cookie` is no secret.
-                let looked_at = if place == "set-cookie" { hidden.split(';').next().unwrap_or_default() } else { &hidden };
-                prop_assert!(!looked_at.contains(&secret), "{}", hidden);
-                let mut again = headers.clone();
-                redactor.redact_headers(&mut again);
-                prop_assert_eq!(again, headers);
-            }
-        }
-    }
+/// Whether the whole of `text` stands for a secret.
+fn is_mark(text: &[u8]) -> bool {
+    text.strip_prefix(MARK.as_bytes()).and_then(|rest| rest.strip_suffix(b"]")).is_some_and(|digits| {
+        digits.len() == DIGITS && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
+
+#[cfg(test)]
+mod tests;

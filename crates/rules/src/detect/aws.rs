@@ -1,7 +1,11 @@
 //! Which AWS service and action a request is for.
 
+use std::borrow::Cow;
+
 use mimeo_model::Request;
 use mimeo_model::body::media_type::MediaType;
+
+use crate::detect::parameter::parameter;
 
 /// An AWS call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,35 +23,34 @@ pub fn call(request: &Request) -> Option<AwsCall> {
     let target = request.headers.get_str("x-amz-target").and_then(|target| target.rsplit('.').next());
     let action = target.map(str::to_owned).or_else(|| {
         let query = request.query().and_then(|query| parameter(query, "Action"));
-        query.or_else(|| {
+        let action = query.or_else(|| {
             let form = MediaType::of(request.headers.get("content-type")) == MediaType::Form;
             request.body.inline().filter(|_| form).and_then(|body| parameter(body, "Action"))
-        })
+        });
+        action.map(Cow::into_owned)
     });
-    Some(AwsCall { service, action })
+    let action = action.filter(|action| action.chars().all(|character| character.is_ascii_alphanumeric()));
+    Some(AwsCall { service, action: action.filter(|action| !action.is_empty()) })
 }
 
 fn of_authorization(request: &Request) -> Option<String> {
     let value = request.headers.get_str("authorization")?;
-    let scope = value.strip_prefix("AWS4-HMAC-SHA256")?.split("Credential=").nth(1)?;
-    scope_service(scope.split([',', ' ']).next()?, '/')
+    let parameters = ["AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"]
+        .iter()
+        .find_map(|scheme| value.strip_prefix(scheme))?;
+    let credential = parameters.split_once("Credential=")?.1;
+    scope_service(credential.split([',', ' ']).next()?)
 }
 
 fn of_presigned(request: &Request) -> Option<String> {
-    let scope = parameter(request.query()?, "X-Amz-Credential")?;
-    scope_service(&scope.replace("%2F", "/").replace("%2f", "/"), '/')
+    scope_service(&parameter(request.query()?, "X-Amz-Credential")?)
 }
 
-/// `AKID/20260101/us-east-1/s3/aws4_request`: the access key may itself be hidden.
-fn scope_service(scope: &str, separator: char) -> Option<String> {
-    let parts: Vec<&str> = scope.split(separator).collect();
-    let service = parts.len().checked_sub(2).and_then(|at| parts.get(at))?;
-    (parts.last() == Some(&"aws4_request") && !service.is_empty()).then(|| service.to_ascii_lowercase())
-}
-
-fn parameter(pairs: &[u8], wanted: &str) -> Option<String> {
-    let pairs = std::str::from_utf8(pairs).ok()?;
-    pairs.split('&').find_map(|pair| pair.strip_prefix(wanted)?.strip_prefix('=').map(str::to_owned))
+/// `AKID/20260101/us-east-1/s3/aws4_request`, without the region in version 4A: the access key may be hidden and
+/// may hold a slash, so the parts are counted from the end.
+fn scope_service(scope: &str) -> Option<String> {
+    let (_, service) = scope.strip_suffix("/aws4_request")?.rsplit_once('/')?;
+    (!service.is_empty()).then(|| service.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -83,6 +86,8 @@ mod tests {
             seen("/", &[("Authorization", &dynamo), ("X-Amz-Target", "DynamoDB_20120810.PutItem")], ""),
             Some(("dynamodb".into(), Some("PutItem".into())))
         );
+        let hidden = dynamo.replace("AKID", "[REDACTED:0123456789ab]");
+        assert_eq!(seen("/", &[("Authorization", &hidden)], ""), Some(("dynamodb".into(), None)));
         let form = ("Content-Type", "application/x-www-form-urlencoded");
         assert_eq!(
             seen("/", &[("Authorization", &sqs), form], "Action=SendMessage&Version=1"),
@@ -93,6 +98,17 @@ mod tests {
             seen("/b?X-Amz-Credential=A%2F20260101%2Fus-east-1%2Fs3%2Faws4_request", &[], ""),
             Some(("s3".into(), None))
         );
-        assert_eq!(seen("/", &[("Authorization", "Bearer x")], ""), None);
+        assert_eq!(
+            seen("/?Action=ListUsers&Version=1", &[("Authorization", &signed("IAM"))], ""),
+            Some(("iam".into(), Some("ListUsers".into())))
+        );
+        let asymmetric =
+            "AWS4-ECDSA-P256-SHA256 Credential=AKID/20260101/s3/aws4_request, SignedHeaders=host";
+        assert_eq!(seen("/", &[("Authorization", asymmetric)], ""), Some(("s3".into(), None)));
+        let odd = ("X-Amz-Target", "a.b c");
+        assert_eq!(seen("/", &[("Authorization", &dynamo), odd], ""), Some(("dynamodb".into(), None)));
+        for no_call in ["Bearer x", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=/aws4_request"] {
+            assert_eq!(seen("/?Action=Go", &[("Authorization", no_call)], ""), None);
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! GraphQL operations in requests (GraphQL over HTTP, and persisted queries as clients send them).
 
-use std::borrow::Cow;
+mod document;
 
+use memchr::memmem;
 use mimeo_model::body::decoded::{DecodeLimits, decode};
 use mimeo_model::body::media_type::MediaType;
 use mimeo_model::{GraphqlKind, GraphqlOperation, Method, Request};
 use serde_json::Value;
+
+use crate::detect::parameter::parameter;
 
 /// Longest decoded body that is looked into.
 const MAX_BODY: u64 = 1 << 20;
@@ -21,9 +24,9 @@ pub fn operations(request: &Request) -> Vec<GraphqlOperation> {
         return Vec::new();
     }
     let content_type = request.headers.get("content-type");
-    let is_text =
-        content_type.is_some_and(|value| value.to_ascii_lowercase().starts_with(b"application/graphql"));
-    if !is_text && MediaType::of(content_type) != MediaType::Json {
+    let is_json = MediaType::of(content_type) == MediaType::Json;
+    let is_document = !is_json && content_type.is_some_and(is_graphql);
+    if !is_json && !is_document {
         return Vec::new();
     }
     let Some(bytes) = request.body.inline().filter(|bytes| bytes.len() as u64 <= MAX_BODY) else {
@@ -31,16 +34,13 @@ pub fn operations(request: &Request) -> Vec<GraphqlOperation> {
     };
     let limits = DecodeLimits { output: MAX_BODY, ..DecodeLimits::default() };
     let Ok(body) = decode(bytes, request.headers.get("content-encoding"), limits) else { return Vec::new() };
-    if is_text && MediaType::of(content_type) != MediaType::Json {
-        return std::str::from_utf8(&body)
-            .ok()
-            .and_then(|text| of_document(text, None))
-            .into_iter()
-            .collect();
+    if is_document {
+        let text = std::str::from_utf8(&body).ok();
+        return text.and_then(|text| of_document(text, None)).into_iter().collect();
     }
     // Most JSON is not GraphQL; this look is cheaper than parsing it.
-    let has = |key: &[u8]| body.windows(key.len()).any(|window| window == key);
-    if !has(b"\"query\"") && !has(b"\"persistedQuery\"") {
+    let has = |key: &str| memmem::find(&body, key.as_bytes()).is_some();
+    if !has("\"query\"") && !has("\"persistedQuery\"") {
         return Vec::new();
     }
     match serde_json::from_slice(&body) {
@@ -50,137 +50,43 @@ pub fn operations(request: &Request) -> Vec<GraphqlOperation> {
     }
 }
 
+/// `application/graphql`, with or without parameters.
+fn is_graphql(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/graphql")
+}
+
 fn of_json(value: &Value) -> Option<GraphqlOperation> {
     let name = value.get("operationName").and_then(Value::as_str);
     if let Some(text) = value.get("query").and_then(Value::as_str) {
         return of_document(text, name);
     }
-    value.pointer("/extensions/persistedQuery/sha256Hash")?.as_str()?;
-    Some(GraphqlOperation { name: name.map(str::to_owned), kind: GraphqlKind::Persisted })
+    persisted(value.get("extensions")?, name)
 }
 
 fn of_query(query: &[u8]) -> Option<GraphqlOperation> {
-    let query = std::str::from_utf8(query).ok()?;
-    let parameter = |wanted: &str| {
-        query.split('&').find_map(|pair| pair.strip_prefix(wanted)?.strip_prefix('=')).map(percent_decoded)
-    };
-    let name = parameter("operationName");
-    if let Some(text) = parameter("query") {
+    let name = parameter(query, "operationName");
+    if let Some(text) = parameter(query, "query") {
         return of_document(&text, name.as_deref());
     }
-    parameter("extensions").filter(|extensions| extensions.contains("persistedQuery"))?;
-    Some(GraphqlOperation { name: name.map(Cow::into_owned), kind: GraphqlKind::Persisted })
+    let extensions: Value = serde_json::from_str(&parameter(query, "extensions")?).ok()?;
+    persisted(&extensions, name.as_deref())
 }
 
-/// Reads the operations' heads of a document; `wanted` picks one among several.
+/// Tells the operation of a document; `wanted` picks one among several.
 fn of_document(text: &str, wanted: Option<&str>) -> Option<GraphqlOperation> {
-    let mut first = None;
-    for (kind, name) in heads(text) {
-        if wanted.is_some() && name == wanted {
-            return Some(GraphqlOperation { name: name.map(str::to_owned), kind });
-        }
-        first.get_or_insert((kind, name));
-    }
-    let (kind, name) = first?;
+    let wanted = wanted.filter(|name| !name.is_empty());
+    let operations = document::operations(text)?;
+    let named = operations.iter().find(|(_, name)| wanted.is_some() && *name == wanted);
+    let (kind, name) = named.or(operations.first()).copied()?;
     Some(GraphqlOperation { name: name.or(wanted).map(str::to_owned), kind })
 }
 
-/// The kind and name of each operation that stands at the top of a document. Braces, parentheses and strings
-/// are skipped as wholes, which is all that finding the heads needs.
-fn heads(text: &str) -> Vec<(GraphqlKind, Option<&str>)> {
-    let bytes = text.as_bytes();
-    let (mut at, mut depth) = (0, 0_usize);
-    let mut found = Vec::new();
-    let mut expected: Option<GraphqlKind> = None;
-    let mut in_fragment = false;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'#' => {
-                at += bytes[at..]
-                    .iter()
-                    .position(|byte| matches!(byte, b'\n' | b'\r'))
-                    .unwrap_or(bytes.len() - at);
-            }
-            b'"' if bytes[at..].starts_with(b"\"\"\"") => {
-                let end = text[at + 3..].find("\"\"\"").map_or(bytes.len(), |end| at + 3 + end + 3);
-                at = end;
-            }
-            b'"' => {
-                at += 1;
-                while at < bytes.len() && bytes[at] != b'"' {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-                at += 1;
-            }
-            b'{' | b'(' | b'[' => {
-                if depth == 0 && bytes[at] == b'{' {
-                    match expected.take() {
-                        Some(kind) => found.push((kind, None)),
-                        None if found.is_empty() && !in_fragment => found.push((GraphqlKind::Query, None)),
-                        None => {}
-                    }
-                    in_fragment = false;
-                } else if depth == 0
-                    && let Some(kind) = expected.take()
-                {
-                    found.push((kind, None));
-                }
-                depth += 1;
-                at += 1;
-            }
-            b'}' | b')' | b']' => {
-                depth = depth.saturating_sub(1);
-                at += 1;
-            }
-            byte if depth == 0 && (byte.is_ascii_alphabetic() || byte == b'_') => {
-                let length = bytes[at..]
-                    .iter()
-                    .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')
-                    .unwrap_or(bytes.len() - at);
-                let word = &text[at..at + length];
-                at += length;
-                match (expected.take(), word) {
-                    (Some(kind), name) => found.push((kind, Some(name))),
-                    (None, "query") => expected = Some(GraphqlKind::Query),
-                    (None, "mutation") => expected = Some(GraphqlKind::Mutation),
-                    (None, "subscription") => expected = Some(GraphqlKind::Subscription),
-                    (None, "fragment") => in_fragment = true,
-                    (None, _) => {}
-                }
-            }
-            _ => at += 1,
-        }
-    }
-    found
-}
-
-fn percent_decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
-        return Cow::Borrowed(text);
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let pair = bytes
-            .get(at + 1..at + 3)
-            .and_then(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-        match (bytes[at], pair) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            (b'+', _) => {
-                out.push(b' ');
-                at += 1;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+/// Automatic persisted queries: the hash stands for the document.
+fn persisted(extensions: &Value, name: Option<&str>) -> Option<GraphqlOperation> {
+    extensions.pointer("/persistedQuery/sha256Hash")?.as_str()?;
+    let name = name.filter(|name| !name.is_empty());
+    Some(GraphqlOperation { name: name.map(str::to_owned), kind: GraphqlKind::Persisted })
 }
 
 #[cfg(test)]
@@ -236,15 +142,46 @@ mod tests {
         );
         let got = operations(&request(Method::GET, "/g?query=query%20Q%20%7B+a+%7D", "", ""));
         assert_eq!(got, [GraphqlOperation { name: name("Q"), kind: GraphqlKind::Query }]);
-        let text = operations(&request(Method::POST, "/g", "application/graphql", "mutation M { a }"));
+        let extensions = "%7B%22persistedQuery%22%3A%7B%22sha256Hash%22%3A%22ab%22%7D%7D";
+        let target = format!("/g?operationName=P&extensions={extensions}");
+        let got = operations(&request(Method::GET, &target, "", ""));
+        assert_eq!(got, [GraphqlOperation { name: name("P"), kind: GraphqlKind::Persisted }]);
+        let text = operations(&request(Method::POST, "/g", "Application/GraphQL; a=b", "mutation M { a }"));
         assert_eq!(text, [GraphqlOperation { name: name("M"), kind: GraphqlKind::Mutation }]);
+    }
+
+    #[test]
+    fn an_encoded_body_is_looked_into_and_a_long_or_cut_one_is_not() {
+        let plain = "{\"query\":\"{ a }\"}";
+        // Gzip with one stored block.
+        let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1];
+        gzip.extend((plain.len() as u16).to_le_bytes());
+        gzip.extend((!(plain.len() as u16)).to_le_bytes());
+        gzip.extend(plain.as_bytes());
+        gzip.extend(0x748f_8ffa_u32.to_le_bytes());
+        gzip.extend((plain.len() as u32).to_le_bytes());
+        let mut asked = request(Method::POST, "/g", "application/json", plain);
+        assert_eq!(operations(&asked).len(), 1);
+        asked.body.length += 1;
+        assert!(operations(&asked).is_empty(), "cut");
+        asked.body = Body::from_bytes(format!("{plain}{}", " ".repeat(2 << 20)));
+        assert!(operations(&asked).is_empty(), "long");
+        asked.headers =
+            [("content-type", "application/json"), ("content-encoding", "gzip")].into_iter().collect();
+        asked.body = Body::from_bytes(gzip);
+        assert_eq!(operations(&asked).len(), 1, "encoded");
     }
 
     #[test]
     fn other_requests_are_none() {
         assert!(posted(r#"{"total":1}"#).is_empty());
         assert!(posted(r#"{"query":"#).is_empty());
-        assert!(posted(r#"{"query":"search words","page":1}"#).is_empty());
+        assert!(posted(r#"{"query":"query words","page":1}"#).is_empty());
+        assert!(posted(r#"{"query":{"match":{"title":"x"}}}"#).is_empty());
+        assert!(posted("[1,2,\"query\"]").is_empty());
         assert!(operations(&request(Method::GET, "/search?query=shoes", "", "")).is_empty());
+        let logs = "/loki/api/v1/query?query=%7Bjob%3D%22x%22%7D";
+        assert!(operations(&request(Method::GET, logs, "", "")).is_empty());
+        assert!(operations(&request(Method::POST, "/g", "text/plain", "{ a }")).is_empty());
     }
 }
