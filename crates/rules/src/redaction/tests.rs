@@ -17,7 +17,7 @@ fn hide(name: &str, value: &str) -> String {
 fn shape(name: &str, value: &str) -> String {
     let mut hidden = hide(name, value);
     while let Some(at) = hidden.find(MARK) {
-        hidden.replace_range(at..at + MARK.len() + DIGITS + 1, "#");
+        hidden.replace_range(at..=at + MARK.len() + DIGITS, "#");
     }
     hidden
 }

@@ -12,8 +12,9 @@ const MAX_DEPTH: usize = 256;
 pub(super) fn operations(text: &str) -> Option<Vec<(GraphqlKind, Option<&str>)>> {
     let mut tokens = Tokens { text, at: 0 };
     let mut found = Vec::new();
-    while let Some(token) = tokens.next()? {
-        let kind = match token {
+    loop {
+        let kind = match tokens.next()? {
+            Token::End => break,
             Token::Mark(b'{') => {
                 selection_set(&mut tokens)?;
                 found.push((GraphqlKind::Query, None));
@@ -23,9 +24,9 @@ pub(super) fn operations(text: &str) -> Option<Vec<(GraphqlKind, Option<&str>)>>
             Token::Name("mutation") => Some(GraphqlKind::Mutation),
             Token::Name("subscription") => Some(GraphqlKind::Subscription),
             Token::Name("fragment") => None,
-            Token::Name(_) | Token::Mark(_) | Token::Spread | Token::Value => return None,
+            Token::Name(_) | Token::Mark(_) | Token::Spread | Token::Value | Token::End => return None,
         };
-        let name = head(&mut tokens)?;
+        let Head { name } = head(&mut tokens)?;
         selection_set(&mut tokens)?;
         if let Some(kind) = kind {
             found.push((kind, name));
@@ -34,18 +35,22 @@ pub(super) fn operations(text: &str) -> Option<Vec<(GraphqlKind, Option<&str>)>>
     (!found.is_empty()).then_some(found)
 }
 
-/// Reads from behind the keyword to the opening brace; gives the name.
-fn head<'a>(tokens: &mut Tokens<'a>) -> Option<Option<&'a str>> {
+struct Head<'a> {
+    name: Option<&'a str>,
+}
+
+/// Reads from behind the keyword to the opening brace.
+fn head<'a>(tokens: &mut Tokens<'a>) -> Option<Head<'a>> {
     let mut name = None;
     let mut first = true;
     loop {
-        match tokens.next()?? {
+        match tokens.next()? {
             Token::Name(word) if first => name = Some(word),
             // Directives, and the type condition of a fragment.
             Token::Name(_) | Token::Mark(b'@') => {}
             Token::Mark(b'(') => balanced(tokens)?,
-            Token::Mark(b'{') => return Some(name),
-            Token::Mark(_) | Token::Spread | Token::Value => return None,
+            Token::Mark(b'{') => return Some(Head { name }),
+            Token::Mark(_) | Token::Spread | Token::Value | Token::End => return None,
         }
         first = false;
     }
@@ -56,7 +61,7 @@ fn selection_set(tokens: &mut Tokens<'_>) -> Option<()> {
     let mut depth = 1;
     let mut opened = true;
     while depth > 0 {
-        match tokens.next()?? {
+        match tokens.next()? {
             Token::Name(_) | Token::Spread => {}
             // A set is not empty.
             _ if opened => return None,
@@ -68,7 +73,7 @@ fn selection_set(tokens: &mut Tokens<'_>) -> Option<()> {
                 continue;
             }
             Token::Mark(b'}') => depth -= 1,
-            Token::Mark(_) | Token::Value => return None,
+            Token::Mark(_) | Token::Value | Token::End => return None,
         }
         opened = false;
     }
@@ -79,7 +84,7 @@ fn selection_set(tokens: &mut Tokens<'_>) -> Option<()> {
 fn balanced(tokens: &mut Tokens<'_>) -> Option<()> {
     let mut open = vec![b')'];
     while let Some(expected) = open.last() {
-        let closing = match tokens.next()?? {
+        let closing = match tokens.next()? {
             Token::Mark(b'(') => b')',
             Token::Mark(b'[') => b']',
             Token::Mark(b'{') => b'}',
@@ -91,6 +96,7 @@ fn balanced(tokens: &mut Tokens<'_>) -> Option<()> {
                 continue;
             }
             Token::Mark(_) | Token::Name(_) | Token::Spread | Token::Value => continue,
+            Token::End => return None,
         };
         if open.len() >= MAX_DEPTH {
             return None;
@@ -107,6 +113,7 @@ enum Token<'a> {
     Name(&'a str),
     /// A number or a string.
     Value,
+    End,
 }
 
 struct Tokens<'a> {
@@ -116,14 +123,10 @@ struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     /// The next token; `None` where the text is not made of tokens.
-    #[expect(
-        clippy::option_option,
-        reason = "no token because of a fault is not no token because of the end"
-    )]
-    fn next(&mut self) -> Option<Option<Token<'a>>> {
+    fn next(&mut self) -> Option<Token<'a>> {
         let bytes = self.text.as_bytes();
         loop {
-            let Some(byte) = bytes.get(self.at) else { return Some(None) };
+            let Some(byte) = bytes.get(self.at) else { return Some(Token::End) };
             match byte {
                 b' ' | b'\t' | b'\n' | b'\r' | b',' => self.at += 1,
                 0xef if bytes[self.at..].starts_with("\u{feff}".as_bytes()) => self.at += 3,
@@ -163,7 +166,7 @@ impl<'a> Tokens<'a> {
             }
             _ => return None,
         };
-        Some(Some(token))
+        Some(token)
     }
 }
 
