@@ -123,6 +123,7 @@ impl Recorder {
             clock: config.clock.clone(),
             announce: config.announce,
             rows,
+            complained: None,
         };
         let (catalog, session) = (config.catalog, config.session.id);
         let clock = config.clock.clone();
@@ -180,7 +181,7 @@ pub(crate) enum Indexed {
 }
 
 /// Writes rows until the writer is gone. A fault of the catalog loses nothing: the index is completed from the
-/// traffic log when somebody asks.
+/// traffic log when the recording ends, or when the session is read after a crash.
 async fn index(
     catalog: &Catalog,
     session: mimeo_model::SessionId,
@@ -197,8 +198,10 @@ async fn index(
             Indexed::Progress(update) => catalog.update_session(session, &update).await,
         };
         if let Err(error) = done {
+            if !failed {
+                tracing::warn!(%error, "the index lags behind; it is completed when the recording ends");
+            }
             failed = true;
-            tracing::warn!(%error, "the index lags behind; it is completed when the session is read");
         }
     }
     Ok(())

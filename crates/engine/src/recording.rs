@@ -199,6 +199,10 @@ impl Recording {
         });
         let (counts, tally) =
             stopped.await.map_err(|_| Error::Panicked { what: "the end of the recording" })??;
+        // The catalog may have failed while the traffic was kept.
+        if workspace.catalog.indexed(session.id).await?.0 < tally.entries {
+            workspace.complete_index(&session).await?;
+        }
         let update = tally.update(SessionState::Stopped, Some(workspace.now()));
         workspace.catalog.update_session(session.id, &update).await?;
         session.state = update.state;

@@ -153,16 +153,22 @@ impl Workspace {
         if session.state != SessionState::Running || LogReader::is_being_written(&folder) {
             return Ok(());
         }
-        let update = self.complete_index(session).await?;
+        let (mut update, last) = self.complete_index(session).await?;
+        (update.state, update.stopped_at) = (SessionState::Interrupted, Some(last));
+        self.catalog.update_session(session.id, &update).await?;
         (session.state, session.stopped_at) = (update.state, update.stopped_at);
         (session.entries, session.errors, session.bytes) = (update.entries, update.errors, update.bytes);
         Ok(())
     }
 
-    async fn complete_index(&self, session: &Session) -> Result<SessionUpdate, Error> {
+    /// Adds the rows that the index lacks. Gives what the log holds, and when the last exchange ended.
+    pub(crate) async fn complete_index(
+        &self,
+        session: &Session,
+    ) -> Result<(SessionUpdate, Timestamp), Error> {
         let mut update = SessionUpdate {
-            state: SessionState::Interrupted,
-            stopped_at: None,
+            state: session.state,
+            stopped_at: session.stopped_at,
             entries: 0,
             errors: 0,
             bytes: 0,
@@ -184,9 +190,7 @@ impl Workspace {
             }
         }
         self.catalog.add_exchanges(&rows).await?;
-        update.stopped_at = Some(last);
-        self.catalog.update_session(session.id, &update).await?;
-        Ok(update)
+        Ok((update, last))
     }
 
     /// A name for a session that was given none: the host or `session`, the date, and a number when that is

@@ -29,6 +29,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
 /// How long a stop tries to write what is left before that is counted as lost.
 const LAST_TRIES: Duration = Duration::from_secs(2);
+/// Shortest time between two complaints about the disk.
+const COMPLAINTS: Duration = Duration::from_secs(10);
 
 pub(crate) struct Writer {
     pub(crate) queue: Arc<Queue>,
@@ -40,6 +42,8 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) announce: Announce,
     pub(crate) rows: SyncSender<Indexed>,
+    /// When the disk was last complained about.
+    pub(crate) complained: Option<Instant>,
 }
 
 /// What is in the block that is not written yet.
@@ -218,7 +222,7 @@ impl Writer {
     }
 
     fn lose_body(&self, error: &TrafficError) {
-        tracing::warn!(%error, "a body could not be kept");
+        tracing::debug!(%error, "a body could not be kept");
         self.queue.add_losses(Losses { exchanges: 0, bodies: 1 }, GapReason::Storage, self.clock.now());
     }
 
@@ -231,7 +235,10 @@ impl Writer {
                 return true;
             }
             Err(error) => {
-                tracing::warn!(%error, "the recording cannot be written; trying again");
+                if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINTS) {
+                    self.complained = Some(Instant::now());
+                    tracing::warn!(%error, "the recording cannot be written; trying again");
+                }
                 return false;
             }
         };
