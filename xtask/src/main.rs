@@ -1,5 +1,7 @@
-//! The project's own chores: `tidy` holds the house to its rules, `test` is everything that must pass.
+//! The project's own chores: `tidy` holds the house to its rules, `test` is everything that must pass,
+//! `bench` measures.
 
+mod bench;
 mod setup;
 mod test;
 mod tidy;
@@ -12,6 +14,7 @@ usage: cargo xtask COMMAND
 
   tidy    check the rules of the house: imports, names, sizes, docs
   test    everything that must pass: format, lints, rules, all tests
+  bench   Mimeo beside its peers: throughput, latency, CPU per request, memory
 ";
 
 fn main() -> ExitCode {
@@ -20,6 +23,7 @@ fn main() -> ExitCode {
     match command.as_deref() {
         Some("tidy") => tidy::run(&root),
         Some("test") => test::run(&root),
+        Some("bench") => bench::run(&root),
         _ => {
             say(USAGE);
             ExitCode::from(2)

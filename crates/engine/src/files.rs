@@ -200,10 +200,7 @@ impl Workspace {
             path.file_stem().map_or_else(|| "import".to_owned(), |stem| stem.to_string_lossy().into_owned());
         let mut session = Session {
             id: new_session_id(now)?,
-            name: match name {
-                Some(name) => name,
-                None => self.free_name(&stem, now).await?,
-            },
+            name: name.unwrap_or_default(),
             mode: ProxyMode::Import,
             target: None,
             port: None,
@@ -217,7 +214,7 @@ impl Workspace {
             keeps_credentials: keep_credentials,
         };
         let redactor = if keep_credentials { None } else { Some(self.redactor()?) };
-        self.catalog.add_session(&session).await?;
+        self.add_session(&mut session, &stem).await?;
         let folder = self.data.session(session.id);
         let mut rows = Vec::new();
         let outcome = (|| {

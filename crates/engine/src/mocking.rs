@@ -117,9 +117,9 @@ impl MockServer {
         };
         let announce = announce.map(|announce| Arc::new(Mutex::new(announce)));
         let recorder = if options.on_miss == Missing::Record {
-            let session = Session {
+            let mut session = Session {
                 id: new_session_id(now)?,
-                name: workspace.free_name("misses", now).await?,
+                name: String::new(),
                 mode: ProxyMode::Reverse,
                 target: options.target.clone(),
                 port: None,
@@ -132,7 +132,7 @@ impl MockServer {
                 lost: 0,
                 keeps_credentials: false,
             };
-            workspace.catalog.add_session(&session).await?;
+            workspace.add_session(&mut session, "misses").await?;
             let told = announce.clone();
             let config = RecorderConfig {
                 folder: workspace.data.session(session.id),

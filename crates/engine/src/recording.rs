@@ -126,13 +126,9 @@ impl Recording {
         let listener = bind(options.port)?;
         let port = listener.local_addr().ok().map(|address| address.port());
         let connect = options.upstreams.connect_config()?;
-        let name = match options.name {
-            Some(name) => name,
-            None => workspace.free_name(&stem, now).await?,
-        };
-        let session = Session {
+        let mut session = Session {
             id: new_session_id(now)?,
-            name,
+            name: options.name.unwrap_or_default(),
             mode: proxy_mode,
             target: match &options.way {
                 Way::Reverse { target, .. } => Some(target.clone()),
@@ -149,7 +145,7 @@ impl Recording {
             keeps_credentials: options.keep_credentials,
         };
         let redactor = if options.keep_credentials { None } else { Some(workspace.redactor()?) };
-        workspace.catalog.add_session(&session).await?;
+        workspace.add_session(&mut session, &stem).await?;
         let recorder = if options.capture {
             Some(Recorder::start(RecorderConfig {
                 folder: workspace.data.session(session.id),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mimeo_model::{Body, Content, Exchange, Gap, Session, SessionId, SessionState, Timestamp};
-use mimeo_store::catalog::{Endpoint, ExchangeFilter, ExchangeRow, SessionUpdate};
+use mimeo_store::catalog::{CatalogError, Endpoint, ExchangeFilter, ExchangeRow, SessionUpdate};
 use mimeo_store::traffic::{BodyFiles, Found, LogReader, TrafficError};
 
 use crate::error::Error;
@@ -139,11 +139,8 @@ impl Workspace {
                 return Ok(*exchange);
             }
         }
-        Err(mimeo_store::catalog::CatalogError::Unknown {
-            what: "exchange",
-            reference: format!("{}#{wanted}", session.name),
-        }
-        .into())
+        Err(CatalogError::Unknown { what: "exchange", reference: format!("{}#{wanted}", session.name) }
+            .into())
     }
 
     /// A running session whose recorder is gone was interrupted; its index and counts are completed from what
@@ -193,9 +190,24 @@ impl Workspace {
         Ok((update, last))
     }
 
+    /// Adds a session under the name it has, or under a free one made of `stem` when it has none.
+    pub(crate) async fn add_session(&self, session: &mut Session, stem: &str) -> Result<(), Error> {
+        if !session.name.is_empty() {
+            return Ok(self.catalog.add_session(session).await?);
+        }
+        loop {
+            session.name = self.free_name(stem, session.created_at).await?;
+            match self.catalog.add_session(session).await {
+                // Another process took the name in between.
+                Err(CatalogError::NameTaken(_)) => {}
+                added => return Ok(added?),
+            }
+        }
+    }
+
     /// A name for a session that was given none: the host or `session`, the date, and a number when that is
     /// taken.
-    pub(crate) async fn free_name(&self, stem: &str, at: Timestamp) -> Result<String, Error> {
+    async fn free_name(&self, stem: &str, at: Timestamp) -> Result<String, Error> {
         let (year, month, day, ..) = at.civil();
         let taken: Vec<String> =
             self.catalog.sessions().await?.into_iter().map(|session| session.name).collect();

@@ -11,6 +11,9 @@ use crate::catalog::CatalogError;
 /// Each migration once and in order; a published one is never changed.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_sessions_and_exchanges.sql")];
 
+/// How long the first opening waits for another process's.
+const FIRST_OPENING: Duration = Duration::from_secs(10);
+
 pub(crate) async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -20,7 +23,24 @@ pub(crate) async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::from_secs(10))
         .foreign_keys(true);
-    SqlitePoolOptions::new().max_connections(4).connect_with(options).await
+    // Switching a new database to its write-ahead log needs it alone and does not wait for its turn, so of two
+    // processes that open it for the first time one is turned away.
+    let deadline = tokio::time::Instant::now() + FIRST_OPENING;
+    loop {
+        match SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await {
+            Err(error) if is_locked(&error) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Whether another process holds the database.
+fn is_locked(error: &sqlx::Error) -> bool {
+    // SQLITE_BUSY and its extended codes, of which the low byte is 5.
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 pub(crate) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), CatalogError> {
