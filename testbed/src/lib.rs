@@ -8,6 +8,7 @@
 //! - [`raw`]: an upstream that follows a script of bytes: it resets, dribbles, lies about lengths
 //! - [`websocket`]: a WebSocket server that echoes
 //! - [`client`]: raw connections, and a small HTTP client that hides nothing
+//! - [`load`]: a steady load with a set rate, for the benchmark
 //! - [`certificates`]: a certificate authority made on the spot
 //! - [`pattern`]: large bodies that are generated and checked byte for byte without being held
 //! - [`corpus`]: malformed requests as data, with what must become of them
@@ -20,6 +21,7 @@ pub mod client;
 pub mod corpus;
 mod eventually;
 mod gate;
+pub mod load;
 mod message;
 pub mod pattern;
 pub mod raw;

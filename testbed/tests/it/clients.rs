@@ -1,5 +1,9 @@
+use std::time::Duration;
+
 use testbed::corpus::{self, Answer};
+use testbed::load::Load;
 use testbed::pattern;
+use testbed::upstream::{Reply, Upstream};
 
 #[test]
 fn the_corpus_can_be_read_and_names_each_case_once() {
@@ -41,4 +45,27 @@ fn the_pattern_is_the_same_in_any_pieces_and_shows_every_change() {
     let mut check = pattern::Check::default();
     check.take(&swapped);
     assert_eq!(check.wrong_from(), Some(7), "blocks begin with their number");
+}
+
+#[test]
+fn a_load_counts_what_it_does_and_keeps_its_rate() {
+    let upstream = Upstream::http1().answering("/broken", Reply::status(500)).start();
+    let load = Load {
+        origin: upstream.url(),
+        through: None,
+        trusted: None,
+        paths: vec!["/".to_owned(), "/json/1".to_owned(), "/ndjson".to_owned()],
+        connections: 4,
+        duration: Duration::from_millis(200),
+        rate: Some(200.0),
+    };
+    let outcome = load.run().expect("the upstream listens");
+    assert_eq!(outcome.errors, 0, "{:?}", outcome.example);
+    assert_eq!(outcome.latencies.len(), upstream.received().len());
+    assert!((4..=40).contains(&outcome.latencies.len()), "{}", outcome.latencies.len());
+    assert!(outcome.percentile(0.5) <= outcome.percentile(0.99));
+    assert_eq!(upstream.connections(), 4);
+
+    let broken = Load { paths: vec!["/broken".to_owned()], rate: None, ..load }.run().expect("it listens");
+    assert!(broken.errors > 0 && broken.latencies.is_empty());
 }
