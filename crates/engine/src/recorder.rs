@@ -8,6 +8,8 @@
 
 pub mod queue;
 
+mod prepare;
+mod spool;
 mod writer;
 
 use std::path::PathBuf;
@@ -26,7 +28,9 @@ use mimeo_store::traffic::{BodyFiles, LogWriter, Settings};
 use mimeo_transport::protocol::assembly::Captured;
 
 use crate::error::Error;
+use prepare::Prepare;
 use queue::{Overflow, QUEUE_LIMIT, Queue};
+use spool::{SPOOL_LIMIT, Spool};
 use writer::Writer;
 
 /// Batches of index rows that may wait for the catalog.
@@ -111,14 +115,21 @@ impl Recorder {
     pub fn start(config: RecorderConfig) -> Result<Self, Error> {
         let log = LogWriter::create(&config.folder, config.session.id, Settings::default())?;
         let bodies = BodyFiles::of_session(&config.folder);
-        let queue = Arc::new(Queue::new(config.overflow, QUEUE_LIMIT));
+        let prepare = Arc::new(Prepare::new(config.redactor));
+        let spool = match config.overflow {
+            Overflow::Spill => Some(Spool::create(&config.folder, SPOOL_LIMIT).map_err(|source| {
+                Error::File { action: "make a spool in", path: config.folder.clone(), source }
+            })?),
+            Overflow::Block | Overflow::Drop => None,
+        };
+        let queue = Arc::new(Queue::new(config.overflow, QUEUE_LIMIT, spool, prepare.clone()));
         let (rows, indexed) = mpsc::sync_channel(INDEX_BACKLOG);
         let writer = Writer {
             queue: queue.clone(),
             log,
             bodies,
             session: config.session.id,
-            redactor: config.redactor,
+            prepare,
             sync_interval: config.sync_interval,
             clock: config.clock.clone(),
             announce: config.announce,

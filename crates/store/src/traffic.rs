@@ -54,6 +54,18 @@ pub enum Part {
     Frame(Frame),
 }
 
+/// A record as bytes, for a file that one process writes and reads again.
+pub fn encode(record: &Record) -> Vec<u8> {
+    use prost::Message;
+    frame::of_record(record, 0).encode_to_vec()
+}
+
+/// Reads what [`encode`] wrote; `None` for anything else.
+pub fn decode(bytes: &[u8]) -> Option<Record> {
+    use prost::Message;
+    frame::to_record(frame::RecordFrame::decode(bytes).ok()?)
+}
+
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {

@@ -6,12 +6,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mimeo_model::{Body, Content, ExchangeId, Gap, GapReason, Timestamp};
 use mimeo_transport::protocol::assembly::{Captured, Part};
 use tokio::sync::Notify;
+
+use crate::recorder::prepare::Prepare;
+use crate::recorder::spool::Spool;
 
 /// What happens to captures when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub enum Overflow {
     Block,
     /// Captures are dropped, bodies before whole exchanges; the traffic never waits.
     Drop,
+    /// Captures go to a bounded file and come back from it; when that is full they are dropped.
+    Spill,
 }
 
 /// Longest time for which [`Overflow::Block`] lets traffic wait without progress.
@@ -44,6 +49,7 @@ pub(crate) struct Queue {
     room: Notify,
     overflow: Overflow,
     limit: usize,
+    prepare: Arc<Prepare>,
 }
 
 struct State {
@@ -57,6 +63,7 @@ struct State {
     cut: HashMap<ExchangeId, bool>,
     losses: Losses,
     untold: Option<Gap>,
+    spool: Option<Spool>,
 }
 
 /// What the writer takes.
@@ -67,7 +74,7 @@ pub(crate) struct Taken {
 }
 
 impl Queue {
-    pub(crate) fn new(overflow: Overflow, limit: usize) -> Self {
+    pub(crate) fn new(overflow: Overflow, limit: usize, spool: Option<Spool>, prepare: Arc<Prepare>) -> Self {
         let state = State {
             waiting: VecDeque::new(),
             bytes: 0,
@@ -78,8 +85,16 @@ impl Queue {
             cut: HashMap::new(),
             losses: Losses::default(),
             untold: None,
+            spool,
         };
-        Self { state: Mutex::new(state), filled: Condvar::new(), room: Notify::new(), overflow, limit }
+        Self {
+            state: Mutex::new(state),
+            filled: Condvar::new(),
+            room: Notify::new(),
+            overflow,
+            limit,
+            prepare,
+        }
     }
 
     /// Takes a capture in, gives it back when the traffic should wait, or drops it and counts that.
@@ -88,6 +103,25 @@ impl Queue {
         let mut state = self.lock();
         if let Some(whole) = captured.opened_id().and_then(|id| state.cut.get(&id).copied()) {
             state.after_a_cut(captured, whole, weight, &self.filled);
+            return Ok(());
+        }
+        // What was spilled came before, so what follows queues up behind it.
+        let mut captured = captured;
+        let spilling = state.spool.as_ref().is_some_and(|spool| {
+            !spool.is_empty() || state.bytes + weight > self.limit && !state.waiting.is_empty()
+        });
+        if spilling && let Some(spool) = &mut state.spool {
+            match &mut captured {
+                Captured::Whole(exchange) | Captured::End(exchange) | Captured::Open { exchange, .. } => {
+                    self.prepare.apply(exchange);
+                }
+                Captured::Part { .. } => {}
+            }
+            match spool.push(captured) {
+                Ok(()) => return Ok(()),
+                Err(back) => captured = back,
+            }
+            state.lose(captured, 0, now(), &self.filled);
             return Ok(());
         }
         // A capture larger than the queue passes when the queue is empty, or it never would.
@@ -128,7 +162,8 @@ impl Queue {
     /// Takes all there is; waits until there is something, the queue is closed or `patience` has passed.
     pub(crate) fn take(&self, patience: Duration) -> Taken {
         let mut state = self.lock();
-        if state.waiting.is_empty() && !state.closed && !patience.is_zero() {
+        let spilled = state.spool.as_ref().is_some_and(|spool| !spool.is_empty());
+        if state.waiting.is_empty() && !spilled && !state.closed && !patience.is_zero() {
             state.writer_sleeps = true;
             state = self
                 .filled
@@ -137,7 +172,15 @@ impl Queue {
                 .0;
             state.writer_sleeps = false;
         }
-        let captures = std::mem::take(&mut state.waiting);
+        let mut captures = std::mem::take(&mut state.waiting);
+        if captures.is_empty()
+            && let Some(spool) = state.spool.as_mut().filter(|spool| !spool.is_empty())
+        {
+            match spool.take() {
+                Ok(taken) => captures.extend(taken),
+                Err(error) => tracing::error!(%error, "captures that were spilled cannot be read back"),
+            }
+        }
         let was_full = state.stalled_since.take().is_some() || state.degraded;
         state.bytes = 0;
         state.degraded = false;
@@ -270,5 +313,134 @@ impl Opened for Captured {
             Self::Part { id, .. } => Some(*id),
             Self::End(exchange) => Some(exchange.id),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use mimeo_model::{AnsweredBy, Exchange, Headers, Method, Request, Response, Scheme, Timings, Version};
+
+    use super::*;
+
+    fn capture(number: u8, length: usize) -> Captured {
+        let at = Timestamp::from_unix_micros(i64::from(number));
+        Captured::Whole(Box::new(Exchange {
+            id: ExchangeId::new(at, [number; 10]),
+            started_at: at,
+            connection: 1,
+            request: Request {
+                method: Method::GET,
+                scheme: Scheme::Http,
+                authority: "a".into(),
+                target: Bytes::from_static(b"/"),
+                version: Version::Http11,
+                headers: [("authorization", "secret")].into_iter().collect::<Headers>(),
+                body: Body::empty(),
+                trailers: Headers::new(),
+            },
+            response: Some(Response { body: Body::from_bytes(vec![0; length]), ..Response::default() }),
+            failure: None,
+            timings: Timings::default(),
+            frames: Vec::new(),
+            answered_by: AnsweredBy::Upstream,
+            graphql: Vec::new(),
+        }))
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix_micros(7)
+    }
+
+    fn queue(overflow: Overflow, spool: Option<Spool>) -> Queue {
+        let redactor = mimeo_rules::redaction::Redactor::new([1; 32]);
+        Queue::new(overflow, 10_000, spool, Arc::new(Prepare::new(Some(redactor))))
+    }
+
+    fn ids(taken: &Taken) -> Vec<i64> {
+        taken
+            .captures
+            .iter()
+            .map(|captured| match captured {
+                Captured::Whole(exchange) => exchange.started_at.unix_micros(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn block_gives_back_what_does_not_fit_and_loses_nothing() {
+        let queue = queue(Overflow::Block, None);
+        for number in 0..3 {
+            queue.offer(capture(number, 2_000), now).expect("room");
+        }
+        let back = queue.offer(capture(3, 6_000), now).expect_err("full");
+        assert_eq!(ids(&queue.take(Duration::ZERO)), [0, 1, 2]);
+        queue.offer(back, now).expect("room again");
+        assert_eq!(queue.losses(), Losses::default());
+        queue.offer(capture(4, 1_000_000), now).expect_err("it waits for what came before");
+        queue.take(Duration::ZERO);
+        queue.offer(capture(4, 1_000_000), now).expect("alone, anything passes");
+    }
+
+    #[test]
+    fn drop_loses_bodies_before_exchanges_and_counts_both() {
+        let queue = queue(Overflow::Drop, None);
+        for number in 0..9 {
+            queue.offer(capture(number, 4_000), now).expect("never given back");
+        }
+        let taken = queue.take(Duration::ZERO);
+        let losses = queue.losses();
+        assert_eq!(taken.captures.len() as u64 + losses.exchanges, 9);
+        assert!(losses.bodies > 0 && losses.exchanges > 0, "{losses:?}");
+        let gap = taken.gap.expect("a gap is told");
+        assert_eq!((gap.exchanges, gap.bodies), (losses.exchanges, losses.bodies));
+        assert!(queue.take(Duration::ZERO).gap.is_none(), "once");
+    }
+
+    #[test]
+    fn spill_keeps_everything_in_order_and_no_credential_in_clear() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::create(folder.path(), 1 << 20).expect("a spool");
+        let queue = queue(Overflow::Spill, Some(spool));
+        for number in 0..20 {
+            queue.offer(capture(number, 4_000), now).expect("never given back");
+        }
+        let mut seen = Vec::new();
+        loop {
+            let taken = queue.take(Duration::ZERO);
+            if taken.captures.is_empty() {
+                break;
+            }
+            for captured in taken.captures.iter().skip(if seen.is_empty() { 2 } else { 0 }) {
+                let Captured::Whole(exchange) = captured else { panic!("whole") };
+                let value = exchange.request.headers.get_str("authorization").expect("kept");
+                assert!(value.starts_with("[REDACTED:"), "{value}");
+            }
+            seen.extend(ids(&taken));
+        }
+        assert_eq!(seen, (0..20).collect::<Vec<_>>());
+        assert_eq!(queue.losses(), Losses::default());
+    }
+
+    #[test]
+    fn a_full_spool_drops_and_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::create(folder.path(), 9_000).expect("a spool");
+        let queue = queue(Overflow::Spill, Some(spool));
+        for number in 0..20 {
+            queue.offer(capture(number, 4_000), now).expect("never given back");
+        }
+        let mut kept = 0;
+        loop {
+            let taken = queue.take(Duration::ZERO);
+            if taken.captures.is_empty() {
+                break;
+            }
+            kept += taken.captures.len() as u64;
+        }
+        let losses = queue.losses();
+        assert_eq!(kept + losses.exchanges, 20);
+        assert!(losses.exchanges > 0);
     }
 }

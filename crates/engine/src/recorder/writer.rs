@@ -6,14 +6,13 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use mimeo_model::{Body, Clock, Content, Exchange, ExchangeId, GapReason, SessionId, SessionState};
-use mimeo_rules::detect::graphql;
-use mimeo_rules::redaction::Redactor;
 use mimeo_store::catalog::ExchangeRow;
 use mimeo_store::traffic::{
     BodyFiles, BodyWriter, Location, LogWriter, Part as StoredPart, Record, TrafficError,
 };
 use mimeo_transport::protocol::assembly::{Captured, Part};
 
+use crate::recorder::prepare::Prepare;
 use crate::recorder::queue::{Losses, Queue};
 use crate::recorder::{Announce, Announced, Indexed, Tally};
 
@@ -37,7 +36,7 @@ pub(crate) struct Writer {
     pub(crate) log: LogWriter,
     pub(crate) bodies: BodyFiles,
     pub(crate) session: SessionId,
-    pub(crate) redactor: Option<Redactor>,
+    pub(crate) prepare: Arc<Prepare>,
     pub(crate) sync_interval: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) announce: Announce,
@@ -135,7 +134,7 @@ impl Writer {
         group.since.get_or_insert_with(Instant::now);
         match captured {
             Captured::Whole(mut exchange) => {
-                self.prepare(&mut exchange);
+                self.prepare.apply(&mut exchange);
                 let record = Record::Exchange(exchange);
                 let (sequence, index) = self.log.append(&record);
                 let Record::Exchange(exchange) = record else { return };
@@ -143,7 +142,7 @@ impl Writer {
                 group.announcements.push(Announcement { sequence, index, exchange, frames });
             }
             Captured::Open { mut exchange, live } => {
-                self.prepare(&mut exchange);
+                self.prepare.apply(&mut exchange);
                 open.insert(exchange.id, OpenBodies { live, ..OpenBodies::default() });
                 self.log.append(&Record::Open(exchange));
             }
@@ -162,7 +161,7 @@ impl Writer {
                 self.log.append(&Record::Part { id, part });
             }
             Captured::End(mut exchange) => {
-                self.prepare(&mut exchange);
+                self.prepare.apply(&mut exchange);
                 let mut frames = exchange.frames.len() as u64;
                 if let Some(bodies) = open.remove(&exchange.id) {
                     frames += bodies.frames;
@@ -173,16 +172,6 @@ impl Writer {
                 let Record::End(exchange) = record else { return };
                 group.announcements.push(Announcement { sequence, index, exchange, frames });
             }
-        }
-    }
-
-    /// Hides credentials and notes GraphQL operations, before anything reaches the disk.
-    fn prepare(&self, exchange: &mut Exchange) {
-        if exchange.graphql.is_empty() {
-            exchange.graphql = graphql::operations(&exchange.request);
-        }
-        if let Some(redactor) = &self.redactor {
-            redactor.redact(exchange);
         }
     }
 

@@ -108,6 +108,8 @@ enum OverflowArgument {
     Block,
     /// Traffic never waits
     Drop,
+    /// Traffic never waits while a file of at most 1 GiB takes what is too much
+    Spill,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,6 +145,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
         overflow: match arguments.capture_overflow {
             OverflowArgument::Block => Overflow::Block,
             OverflowArgument::Drop => Overflow::Drop,
+            OverflowArgument::Spill => Overflow::Spill,
         },
         keep_credentials: arguments.keep_credentials,
         sync_interval: arguments.sync,
