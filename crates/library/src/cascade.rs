@@ -4,8 +4,9 @@ mod exact;
 
 use crate::compile::Library;
 use crate::derive::Mock;
-use crate::explain::{self, Miss};
-use crate::request::RequestView;
+use crate::explain::Miss;
+use crate::index::exact::Keyed;
+use crate::state::Sequences;
 
 /// One step of the cascade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +25,7 @@ impl Tier {
 }
 
 /// What the library says to a request.
+#[derive(Debug)]
 pub enum Decision<'a> {
     /// A mock answers.
     Hit {
@@ -36,16 +38,16 @@ pub enum Decision<'a> {
     Miss(Box<Miss>),
 }
 
-type Step = for<'a> fn(&'a Library, &RequestView<'_>) -> Option<&'a Mock>;
+type Step = for<'a> fn(&'a Library, &Keyed<'_>, &Sequences) -> Option<&'a Mock>;
 
 /// The tiers, cheapest and most certain first.
 const TIERS: [(Tier, Step); 1] = [(Tier::Exact, exact::answer)];
 
-pub(crate) fn cascade<'a>(library: &'a Library, request: &RequestView<'_>) -> Decision<'a> {
-    for (tier, step) in TIERS {
-        if let Some(mock) = step(library, request) {
-            return Decision::Hit { tier, mock };
-        }
-    }
-    Decision::Miss(Box::new(explain::miss(library, request)))
+/// Asks the tiers in turn; what a sequence has given is counted in `sequences`.
+pub(crate) fn hit<'a>(
+    library: &'a Library,
+    asked: &Keyed<'_>,
+    sequences: &Sequences,
+) -> Option<(Tier, &'a Mock)> {
+    TIERS.into_iter().find_map(|(tier, step)| Some((tier, step(library, asked, sequences)?)))
 }

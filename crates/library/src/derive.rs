@@ -2,6 +2,8 @@
 
 use mimeo_model::{AnsweredBy, Exchange, ExchangeId, Frame, Method, Request, Response, Timings};
 
+use crate::index::exact::Keyed;
+
 /// What answers a request.
 #[derive(Debug, Clone)]
 pub struct Mock {
@@ -15,6 +17,17 @@ pub struct Mock {
     pub frames: Vec<Frame>,
     /// How long everything took.
     pub timings: Timings,
+}
+
+impl Mock {
+    /// Whether the exchange became a WebSocket, or asked to become one.
+    pub fn is_websocket(&self) -> bool {
+        self.keyed().is_websocket()
+    }
+
+    pub(crate) fn keyed(&self) -> Keyed<'_> {
+        Keyed::recorded(&self.request, self.response.status == 101 || !self.frames.is_empty())
+    }
 }
 
 /// Why an exchange answers nothing.

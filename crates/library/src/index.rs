@@ -1,4 +1,6 @@
 //! Indices over mocks.
 
-pub mod canonical;
-pub mod exact;
+pub(crate) mod canonical;
+pub(crate) mod exact;
+pub(crate) mod groups;
+pub(crate) mod selecting;

@@ -1,7 +1,7 @@
 //! Mocks that answer: recorded exchanges compiled into an immutable index, and the cascade that asks it.
 //!
-//! Pure: no socket, no store, no clock. What changes while answering (how often a sequence was asked) lives
-//! beside the index in [`state`].
+//! Pure: no socket, no store, no clock. What changes while answering (how many answers a sequence has given)
+//! lives beside the index.
 
 #![warn(missing_docs)]
 
@@ -9,13 +9,13 @@ pub mod cascade;
 pub mod compile;
 pub mod derive;
 pub mod explain;
-pub mod index;
+mod index;
 pub mod request;
-pub mod state;
+mod state;
 pub mod verify;
 
 pub use cascade::{Decision, Tier};
 pub use compile::Library;
-pub use derive::Mock;
-pub use explain::{Candidate, Miss};
+pub use derive::{Mock, Unanswerable};
+pub use explain::{Candidate, Miss, Unanswered};
 pub use request::RequestView;

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use mimeo_model::ExchangeId;
+use mimeo_rules::detect::path_template::path_template;
 
-use crate::cascade::Decision;
+use crate::cascade;
 use crate::compile::Library;
 use crate::derive::Unanswerable;
-use crate::request::RequestView;
+use crate::state::Sequences;
 
 /// How well an endpoint is reproduced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fidelity {
     /// Method of the endpoint.
     pub method: String,
-    /// Path of the endpoint, without query.
+    /// Path of the endpoint without query, with `{id}` for segments that look like identifiers.
     pub path: String,
     /// Exchanges that were recorded.
     pub recorded: u64,
@@ -24,21 +25,24 @@ pub struct Fidelity {
     pub failed: Vec<(ExchangeId, String)>,
 }
 
-/// Puts every recorded request to the library, in recorded order; sequences begin anew before and after.
+/// Puts every recorded request to the library, in recorded order. What the library is answering meanwhile is
+/// neither counted nor disturbed.
 pub fn verify(library: &Library) -> Vec<Fidelity> {
-    library.reset();
+    let sequences = Sequences::new(library.groups.slots());
     let mut endpoints: BTreeMap<(String, String), Fidelity> = BTreeMap::new();
     for mock in library.mocks() {
         let endpoint = endpoint(&mut endpoints, mock.request.method.as_str(), mock.request.path());
         endpoint.recorded += 1;
-        match library.answer(&RequestView::of_recorded(&mock.request)) {
-            Decision::Hit { mock: found, .. } if found.id == mock.id || found.response == mock.response => {
+        match cascade::hit(library, &mock.keyed(), &sequences) {
+            Some((_, found))
+                if found.id == mock.id || found.response == mock.response && found.frames == mock.frames =>
+            {
                 endpoint.reproduced += 1;
             }
-            Decision::Hit { mock: found, .. } => {
+            Some((_, found)) => {
                 endpoint.failed.push((mock.id, format!("answered with {} instead", found.id)));
             }
-            Decision::Miss(_) => endpoint.failed.push((mock.id, "nothing answers".to_owned())),
+            None => endpoint.failed.push((mock.id, "nothing answers".to_owned())),
         }
     }
     for (exchange, why) in library.unanswerable() {
@@ -50,7 +54,6 @@ pub fn verify(library: &Library) -> Vec<Fidelity> {
         endpoint.recorded += 1;
         endpoint.failed.push((exchange.id, why.as_str().to_owned()));
     }
-    library.reset();
     endpoints.into_values().collect()
 }
 
@@ -59,7 +62,7 @@ fn endpoint<'a>(
     method: &str,
     path: &[u8],
 ) -> &'a mut Fidelity {
-    let path = String::from_utf8_lossy(path).into_owned();
+    let path = path_template(path);
     endpoints.entry((path.clone(), method.to_owned())).or_insert_with(|| Fidelity {
         method: method.to_owned(),
         path,

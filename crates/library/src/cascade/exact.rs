@@ -3,11 +3,11 @@
 
 use crate::compile::Library;
 use crate::derive::Mock;
-use crate::request::RequestView;
+use crate::index::exact::Keyed;
+use crate::state::Sequences;
 
-pub(super) fn answer<'a>(library: &'a Library, request: &RequestView<'_>) -> Option<&'a Mock> {
-    let group = library.exact.find(request)?;
-    let (number, slot) = library.select(request, group)?;
-    let turn = library.sequences.next(number, slot.mocks.len());
-    library.mocks.get(*slot.mocks.get(turn)? as usize)
+pub(super) fn answer<'a>(library: &'a Library, asked: &Keyed<'_>, sequences: &Sequences) -> Option<&'a Mock> {
+    let group = library.exact.find(asked, |number| library.mocks[number as usize].keyed())?;
+    let number = library.groups.take(group, &asked.request, &library.mocks, sequences)?;
+    library.mocks.get(number as usize)
 }

@@ -24,7 +24,7 @@ pub(super) fn operations(text: &str) -> Option<Vec<(GraphqlKind, Option<&str>)>>
             Token::Name("mutation") => Some(GraphqlKind::Mutation),
             Token::Name("subscription") => Some(GraphqlKind::Subscription),
             Token::Name("fragment") => None,
-            Token::Name(_) | Token::Mark(_) | Token::Spread | Token::Value | Token::End => return None,
+            Token::Name(_) | Token::Mark(_) | Token::Spread | Token::Value => return None,
         };
         let Head { name } = head(&mut tokens)?;
         selection_set(&mut tokens)?;
