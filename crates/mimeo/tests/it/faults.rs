@@ -51,7 +51,7 @@ fn a_client_that_leaves_within_the_answer_is_recorded_and_the_upstream_is_let_go
         }
         let mut sent =
             connection.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n");
-        let piece = [7; 64 << 10];
+        let piece = vec![7; 64 << 10];
         while sent.is_ok() {
             sent = connection.stream.write_all(&piece);
         }
