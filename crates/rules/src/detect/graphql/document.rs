@@ -50,7 +50,7 @@ fn head<'a>(tokens: &mut Tokens<'a>) -> Option<Head<'a>> {
             Token::Name(_) | Token::Mark(b'@') => {}
             Token::Mark(b'(') => balanced(tokens)?,
             Token::Mark(b'{') => return Some(Head { name }),
-            Token::Mark(_) | Token::Spread | Token::Value => return None,
+            Token::Mark(_) | Token::Spread | Token::Value | Token::End => return None,
         }
         first = false;
     }
