@@ -84,7 +84,11 @@ pub async fn run(
             Next::Send(index) => {
                 if let Some(item) = items.get_mut(index).and_then(Option::take) {
                     for name in &item.without {
-                        if !result.without.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                        let given = options
+                            .headers
+                            .iter()
+                            .any(|(given, _)| given.as_str().eq_ignore_ascii_case(name));
+                        if !given && !result.without.iter().any(|known| known.eq_ignore_ascii_case(name)) {
                             result.without.push(name.clone());
                         }
                     }
