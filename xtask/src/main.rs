@@ -19,11 +19,13 @@ usage: cargo xtask COMMAND
 
 fn main() -> ExitCode {
     let root = root();
-    let command = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let arguments: Vec<String> = arguments.collect();
     match command.as_deref() {
         Some("tidy") => tidy::run(&root),
         Some("test") => test::run(&root),
-        Some("bench") => bench::run(&root),
+        Some("bench") => bench::run(&root, &arguments),
         _ => {
             say(USAGE);
             ExitCode::from(2)

@@ -1,302 +1,198 @@
-//! The servers that are measured: started for a group of rows and ended with it.
+//! The servers that are measured: each is started on its own port and ends when it is dropped.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::bench::measure;
+use crate::bench::stage::Stage;
+
 /// A server under load.
 pub(crate) struct Peer {
     pub(crate) name: String,
-    pub(crate) url: String,
-    children: Vec<Child>,
+    /// Scheme, host and port that the load asks for.
+    pub(crate) origin: String,
+    /// Address of the proxy when it is reached by CONNECT.
+    pub(crate) through: Option<String>,
+    /// Certificates that the load trusts.
+    pub(crate) trust: Option<PathBuf>,
+    /// File of the paths that are asked for in turn.
+    pub(crate) paths: PathBuf,
+    child: Option<Child>,
 }
 
-/// What all rows share: an upstream, a folder for files, the program.
-pub(crate) struct Stage {
-    folder: PathBuf,
-    program: PathBuf,
-    upstream: Peer,
-}
-
-/// A peer, or the name of what is not installed.
-pub(crate) type Candidate = Result<Peer, String>;
-
-/// Recordings in the libraries that are served.
-const LIBRARIES: [usize; 4] = [1, 1_000, 10_000, 100_000];
-
-impl Stage {
-    pub(crate) fn prepare(root: &Path) -> Result<Self, String> {
-        let folder = root.join("target/bench");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("www")).map_err(|error| error.to_string())?;
-        let body: String = (0..1024_u32).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
-        fs::write(folder.join("www/1k"), body).map_err(|error| error.to_string())?;
-        let port = free_port()?;
-        let upstream = nginx(&folder, "upstream", port, &format!("root {}/www;", folder.display()))?;
-        Ok(Self { folder, program: root.join("target/release/mimeo"), upstream })
-    }
-
-    /// The groups of rows, each with its peers running.
-    pub(crate) fn groups(&self) -> Result<Vec<(&'static str, Vec<Candidate>)>, String> {
-        Ok(vec![("proxying a 1 KiB answer", self.proxies()?), ("serving a 1 KiB mock", self.mocks()?)])
-    }
-
-    fn proxies(&self) -> Result<Vec<Candidate>, String> {
-        let target = self.upstream.url.trim_end_matches("/1k").to_owned();
-        let address = target.trim_start_matches("http://");
-        let port = free_port()?;
-        let conf =
-            "location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection \"\"; }";
-        let proxy = nginx_with(
-            &self.folder,
-            "proxy",
-            port,
-            conf,
-            &format!("upstream up {{ server {address}; keepalive 256; keepalive_requests 100000000; }}"),
-        )?;
-        let mut found = vec![Ok(renamed(proxy, "nginx proxy_pass")), Ok(self.direct())];
-        for (name, extra) in [("mimeo pass-through", &["--capture", "off"][..]), ("mimeo recording", &[])] {
-            let port = free_port()?.to_string();
-            let mut arguments = vec!["record", &target, "--quiet", "--port", &port];
-            arguments.extend(extra);
-            found.push(Ok(self.mimeo(name, &arguments, &port)?));
-        }
-        let port = free_port()?.to_string();
-        found.push(Self::optional(
-            "mitmdump",
-            "mitmdump -w",
-            &[
-                "--quiet",
-                "--mode",
-                &format!("reverse:{target}"),
-                "--listen-port",
-                &port,
-                "-w",
-                &self.folder.join("flows").display().to_string(),
-            ],
-            &port,
-        ));
-        found.push(Err("WireMock recording (npm package `wiremock`)".to_owned()));
-        Ok(found)
-    }
-
-    fn mocks(&self) -> Result<Vec<Candidate>, String> {
-        let port = free_port()?;
-        let fixed = nginx(
-            &self.folder,
-            "fixed",
-            port,
-            &format!("location / {{ return 200 '{}'; }}", "a".repeat(1024)),
-        )?;
-        let mut found = vec![Ok(renamed(fixed, "nginx return 200"))];
-        for count in LIBRARIES {
-            let recording = self.recording(count)?;
-            let port = free_port()?.to_string();
-            let arguments = ["mock", &recording.display().to_string(), "--quiet", "--port", &port];
-            found.push(Ok(self.mimeo(&format!("mimeo mock, {count} recordings"), &arguments, &port)?));
-        }
-        if is_there("rift-http-proxy") {
-            let port = free_port()?;
-            let imposter = format!(
-                "{{\"imposters\":[{{\"port\":{port},\"protocol\":\"http\",\"stubs\":[{{\"predicates\":[{{\"equals\":{{\"path\":\"/1k\"}}}}],\
-                 \"responses\":[{{\"is\":{{\"statusCode\":200,\"body\":\"{}\"}}}}]}}]}}]}}",
-                "a".repeat(1024)
-            );
-            let file = self.folder.join("imposter.json");
-            fs::write(&file, imposter).map_err(|error| error.to_string())?;
-            found.push(Self::optional(
-                "rift-http-proxy",
-                "Rift, 1 stub",
-                &["--configfile", &file.display().to_string()],
-                &port.to_string(),
-            ));
-        } else {
-            found.push(Err("Rift (`cargo install rift-http-proxy`)".to_owned()));
-        }
-        found.push(Err("WireMock mocking (npm package `wiremock`)".to_owned()));
-        Ok(found)
-    }
-
-    fn direct(&self) -> Peer {
-        Peer {
-            name: "direct to the upstream".to_owned(),
-            url: self.upstream.url.clone(),
-            children: Vec::new(),
-        }
-    }
-
-    fn mimeo(&self, name: &str, arguments: &[&str], port: &str) -> Result<Peer, String> {
-        let data = self.folder.join(format!("data-{port}"));
-        let child = Command::new(&self.program)
-            .args(arguments)
-            .env("MIMEO_DATA_DIR", data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("mimeo: {error}"))?;
-        started(name, port, vec![child])
-    }
-
-    fn optional(program: &str, name: &str, arguments: &[&str], port: &str) -> Candidate {
-        if !is_there(program) {
-            return Err(format!("{name} (`{program}` is not installed)"));
-        }
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("{name}: {error}"))?;
-        started(name, port, vec![child])
-    }
-
-    /// A HAR with so many recordings, one of them for `/1k`.
-    fn recording(&self, count: usize) -> Result<PathBuf, String> {
-        let path = self.folder.join(format!("recording-{count}.har"));
-        let body = "a".repeat(1024);
-        let mut out = String::from(
-            "{\"log\":{\"version\":\"1.2\",\"creator\":{\"name\":\"bench\",\"version\":\"1\"},\"entries\":[\n",
-        );
-        for number in 0..count {
-            let target = if number == count / 2 {
-                "/1k".to_owned()
-            } else {
-                format!("/v1/items/{number}?page={}", number % 7)
-            };
-            if number > 0 {
-                out.push_str(",\n");
-            }
-            let entry = format!(
-                "{{\"startedDateTime\":\"2026-01-01T00:00:00.000Z\",\"time\":1,\"request\":{{\"method\":\"GET\",\
-                 \"url\":\"http://api.example{target}\",\"httpVersion\":\"HTTP/1.1\",\"headers\":[]}},\"response\":{{\
-                 \"status\":200,\"statusText\":\"OK\",\"httpVersion\":\"HTTP/1.1\",\"headers\":[{{\"name\":\"Content-Type\",\
-                 \"value\":\"text/plain\"}},{{\"name\":\"Content-Length\",\"value\":\"1024\"}}],\"content\":{{\"size\":1024,\
-                 \"mimeType\":\"text/plain\",\"text\":\"{body}\"}}}},\"timings\":{{\"send\":0,\"wait\":1,\"receive\":0}}}}"
-            );
-            out.push_str(&entry);
-        }
-        out.push_str("\n]}}\n");
-        fs::write(&path, out).map_err(|error| error.to_string())?;
-        Ok(path)
-    }
-}
+/// How long a server may take until it answers: a JVM that reads 10,000 mocks takes its time.
+const START: Duration = Duration::from_mins(1);
 
 impl Peer {
-    /// User and system time of the server's processes so far, in clock ticks.
-    pub(crate) fn cpu_ticks(&self) -> u64 {
-        self.processes()
-            .iter()
-            .filter_map(|pid| {
-                let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-                // The name in parentheses may hold spaces; the fields after it are counted from the state.
-                let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-                Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
-            })
-            .sum()
+    /// Starts a program and waits until it answers.
+    pub(crate) fn start(
+        stage: &Stage,
+        name: &str,
+        origin: &str,
+        command: &mut Command,
+    ) -> Result<Self, String> {
+        let mut peer = Self::running(stage, name, origin, command)?;
+        peer.wait()?;
+        Ok(peer)
     }
 
-    /// The highest resident memory of its processes together, in KiB.
-    pub(crate) fn peak_kib(&self) -> u64 {
-        self.processes()
-            .iter()
-            .filter_map(|pid| {
-                let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-                status.lines().find_map(|line| {
-                    line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
-                })
-            })
-            .sum()
+    /// Starts a program; [`Peer::wait`] is for when more is known of it.
+    pub(crate) fn running(
+        stage: &Stage,
+        name: &str,
+        origin: &str,
+        command: &mut Command,
+    ) -> Result<Self, String> {
+        let log = fs::File::create(stage.folder().join(format!("{}.log", file_name(name))))
+            .map_err(|error| error.to_string())?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| format!("{name}: {error}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            origin: origin.to_owned(),
+            through: None,
+            trust: None,
+            paths: stage.one_path(),
+            child: Some(child),
+        })
     }
 
-    /// The processes that were started and their children.
-    fn processes(&self) -> Vec<u32> {
-        let mut found: Vec<u32> = self.children.iter().map(Child::id).collect();
-        let mut at = 0;
-        while at < found.len() {
-            let children = format!("/proc/{0}/task/{0}/children", found[at]);
-            let children = fs::read_to_string(children).unwrap_or_default();
-            found.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-            at += 1;
+    /// The upstream itself, whose time is not that of a server in between.
+    pub(crate) fn direct(stage: &Stage, origin: &str, trust: Option<PathBuf>) -> Self {
+        Self {
+            name: "direct, nothing in between".to_owned(),
+            origin: origin.to_owned(),
+            through: None,
+            trust,
+            paths: stage.one_path(),
+            child: None,
         }
-        found
+    }
+
+    /// Waits until its port takes connections.
+    pub(crate) fn wait(&mut self) -> Result<(), String> {
+        let origin = self.origin.split_once("://").map_or(self.origin.as_str(), |(_, authority)| authority);
+        let address = self.through.as_deref().unwrap_or(origin).replace("localhost", "127.0.0.1");
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline {
+            if std::net::TcpStream::connect(&address).is_ok() {
+                return Ok(());
+            }
+            if let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) {
+                return Err(format!("{} ended at once ({status}); its log is in target/bench", self.name));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(format!("{} does not listen on {address}", self.name))
+    }
+
+    /// User and system time of its processes so far, in microseconds.
+    pub(crate) fn cpu_us(&self) -> u64 {
+        measure::cpu_us(&self.processes())
+    }
+
+    /// The highest resident memory of its processes, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        measure::peak_kib(&self.processes())
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        measure::with_children(self.child.iter().map(Child::id))
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        for child in &mut self.children {
+        if let Some(child) = &mut self.child {
             // SIGTERM lets nginx take its workers along.
-            let _ = Command::new("kill").arg(child.id().to_string()).status();
+            let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while Instant::now() < deadline {
+                if child.try_wait().is_ok_and(|status| status.is_some()) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-fn renamed(mut peer: Peer, name: &str) -> Peer {
-    peer.name = name.to_owned();
-    peer
-}
-
-fn nginx(folder: &Path, name: &str, port: u16, server: &str) -> Result<Peer, String> {
-    nginx_with(folder, name, port, server, "")
-}
-
-fn nginx_with(folder: &Path, name: &str, port: u16, server: &str, http: &str) -> Result<Peer, String> {
-    let at = folder.join(format!("nginx-{name}"));
+/// An nginx with one server block.
+///
+/// `http` goes before the server block, `server` into it.
+pub(crate) fn nginx(
+    stage: &Stage,
+    name: &str,
+    listen: &Listen,
+    server: &str,
+    http: &str,
+) -> Result<Peer, String> {
+    let at = stage.folder().join(format!("nginx-{}", file_name(name)));
     fs::create_dir_all(&at).map_err(|error| error.to_string())?;
     let at_text = at.display();
+    let port = listen.port;
+    let (flag, certificates) = match &listen.tls {
+        Some((chain, key)) => {
+            (" ssl", format!("ssl_certificate {}; ssl_certificate_key {};", chain.display(), key.display()))
+        }
+        None => ("", String::new()),
+    };
     let conf = format!(
-        "worker_processes 2; daemon off; pid {at_text}/pid; error_log {at_text}/error.log;\n\
+        "worker_processes auto; daemon off; pid {at_text}/pid; error_log {at_text}/error.log;\n\
          events {{ worker_connections 4096; }}\n\
-         http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {at_text}/a; proxy_temp_path {at_text}/b;\n\
-         fastcgi_temp_path {at_text}/c; uwsgi_temp_path {at_text}/d; scgi_temp_path {at_text}/e; {http}\n\
-         server {{ listen 127.0.0.1:{port}; default_type text/plain; {server} }} }}\n"
+         http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {at_text}/a;\n\
+         proxy_temp_path {at_text}/b; fastcgi_temp_path {at_text}/c; uwsgi_temp_path {at_text}/d;\n\
+         scgi_temp_path {at_text}/e; {http}\n\
+         server {{ listen 127.0.0.1:{port}{flag}; {certificates} default_type text/plain; {server} }} }}\n"
     );
     let file = at.join("nginx.conf");
     fs::write(&file, conf).map_err(|error| error.to_string())?;
-    let child = Command::new("nginx")
-        .arg("-c")
-        .arg(&file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("nginx: {error}"))?;
-    started(name, &port.to_string(), vec![child])
+    Peer::start(stage, name, &listen.origin(), Command::new("nginx").arg("-c").arg(&file))
 }
 
-/// Waits until the server answers.
-fn started(name: &str, port: &str, children: Vec<Child>) -> Result<Peer, String> {
-    let peer = Peer { name: name.to_owned(), url: format!("http://127.0.0.1:{port}/1k"), children };
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while Instant::now() < deadline {
-        if answers(port) {
-            return Ok(peer);
-        }
-        std::thread::sleep(Duration::from_millis(50));
+/// Where an nginx listens.
+pub(crate) struct Listen {
+    port: u16,
+    /// Certificate chain and key.
+    tls: Option<(PathBuf, PathBuf)>,
+}
+
+impl Listen {
+    pub(crate) fn plain() -> Result<Self, String> {
+        Ok(Self { port: free_port()?, tls: None })
     }
-    Err(format!("{name} did not answer"))
+
+    pub(crate) fn tls(folder: &Path) -> Result<Self, String> {
+        Ok(Self { port: free_port()?, tls: Some((folder.join("chain.pem"), folder.join("key.pem"))) })
+    }
+
+    fn origin(&self) -> String {
+        if self.tls.is_some() {
+            format!("https://localhost:{}", self.port)
+        } else {
+            format!("http://127.0.0.1:{}", self.port)
+        }
+    }
 }
 
-fn answers(port: &str) -> bool {
-    let Ok(mut stream) = TcpStream::connect(format!("127.0.0.1:{port}")) else { return false };
-    let asked = stream.write_all(b"GET /1k HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-    let mut answer = Vec::new();
-    asked.and_then(|()| stream.read_to_end(&mut answer)).is_ok() && answer.starts_with(b"HTTP/1.1 200")
+/// A name as a file is called.
+pub(crate) fn file_name(name: &str) -> String {
+    name.split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
-fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
-}
-
-pub(crate) fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let also = [PathBuf::from("/usr/sbin")];
-    std::env::split_paths(&path).chain(also).any(|folder| folder.join(program).is_file())
 }
