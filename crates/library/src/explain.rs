@@ -76,24 +76,28 @@ pub(crate) fn miss(library: &Library, asked: &Keyed<'_>) -> Miss {
 
 fn candidates(library: &Library, asked: &Keyed<'_>) -> Vec<Candidate> {
     let recorded = |number: u32| &library.mocks[number as usize];
-    let mut ranked: Vec<(u32, u32)> = library
+    let mut ranked: Vec<(u32, u32, u32)> = library
         .neighbours
         .near(&asked.request, &library.mocks)
         .into_iter()
-        .map(|number| (distance(asked, recorded(number)), number))
+        .map(|number| {
+            let mock = recorded(number);
+            let body = RequestView::of_recorded(&mock.request).body;
+            (distance(asked, mock), unlikeness(asked.request.body, body), number)
+        })
         .collect();
     // Of recordings that are as close as each other the first comes first.
     ranked.sort_unstable();
     ranked.truncate(COMPARED);
     let asked = Asked::new(asked);
-    for (distance, number) in &mut ranked {
+    for (distance, _, number) in &mut ranked {
         let view = RequestView::of_recorded(&recorded(*number).request);
         if view.body.len().max(asked.keyed.request.body.len()) <= MAX_BODY {
             *distance += asked.body_distance(&view).min(8);
         }
     }
     ranked.sort_unstable();
-    let closest = ranked.into_iter().take(TOLD).map(|(_, number)| {
+    let closest = ranked.into_iter().take(TOLD).map(|(_, _, number)| {
         let mock = recorded(number);
         Candidate {
             id: mock.id,
@@ -117,7 +121,7 @@ fn distance(asked: &Keyed<'_>, mock: &Mock) -> u32 {
     let missing = one.clone().filter(|parameter| !other.clone().any(|kept| kept == *parameter)).count();
     let added = other.filter(|kept| !one.clone().any(|parameter| parameter == *kept)).count();
     sum += (missing + added).min(16) as u32 * 3;
-    sum += u32::from(request.body != recorded.body) * 4;
+    sum += u32::from(unlikeness(request.body, recorded.body) > 0) * 4;
     let elsewhere =
         request.authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(&mock.request.authority));
     sum + u32::from(elsewhere) * 2
@@ -131,10 +135,35 @@ fn paths(asked: &[u8], kept: &[u8]) -> u32 {
     let mut sum = 0_u32;
     loop {
         sum = sum.saturating_add(match (asked.next(), kept.next()) {
-            (Some(one), Some(other)) if one == other => 0,
-            (Some(_), Some(_)) => 10,
-            (Some(_), None) | (None, Some(_)) => 12,
+            (Some(one), Some(other)) => segments(one, other),
+            (Some(_), None) | (None, Some(_)) => 14,
             (None, None) => return sum.min(1 << 16),
         });
     }
+}
+
+/// Zero for equal segments, and otherwise less the more of their ends they share.
+fn segments(asked: &[u8], kept: &[u8]) -> u32 {
+    if asked == kept { 0 } else { 10 + unlikeness(asked, kept) * 3 / ALL }
+}
+
+/// What two texts are that have nothing in common at their ends.
+const ALL: u32 = 256;
+/// Bytes at each end that are looked at.
+const ENDS: usize = 4096;
+
+/// How little of their ends two texts share, from 0 for equal ones to [`ALL`]. What lies between the ends of long
+/// texts is not looked at.
+fn unlikeness(one: &[u8], other: &[u8]) -> u32 {
+    let (shorter, longer) = (one.len().min(other.len()), one.len().max(other.len()).min(2 * ENDS));
+    if longer == 0 {
+        return 0;
+    }
+    let same = |(one, other): &(&u8, &u8)| one == other;
+    let prefix = one.iter().zip(other).take(ENDS).take_while(same).count();
+    let suffix = one.iter().rev().zip(other.iter().rev()).take(ENDS).take_while(same).count();
+    let shared = (prefix + suffix).min(shorter).min(longer) as u32;
+    let unlikeness = ALL - shared * ALL / longer as u32;
+    // Length alone tells apart what differs between the ends.
+    unlikeness.max(u32::from(one.len() != other.len()))
 }
