@@ -28,18 +28,31 @@ const IMPURE: [&str; 8] = [
 ];
 
 pub(crate) fn run(root: &Path) -> ExitCode {
-    let mut faults = Vec::new();
     let files = tracked(root);
-    imports(root, &mut faults);
-    names_and_sizes(root, &files, &mut faults);
-    architecture(root, &mut faults);
-    tests_are_wired(root, &files, &mut faults);
-    protocol_is_pure(root, &files, &mut faults);
-    paths_of_a_machine(root, &files, &mut faults);
+    if files.is_empty() {
+        say("tidy: git knows no file here, so nothing can be checked");
+        return ExitCode::from(2);
+    }
+    for long in long_files(root, &files) {
+        say(&long);
+    }
+    let faults = faults(root, &files);
     for fault in &faults {
         say(&format!("tidy: {fault}"));
     }
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every breach of the rules.
+fn faults(root: &Path, files: &[PathBuf]) -> Vec<String> {
+    let mut faults = Vec::new();
+    imports(root, &mut faults);
+    names_and_sizes(root, files, &mut faults);
+    architecture(root, &mut faults);
+    tests_are_wired(root, files, &mut faults);
+    protocol_is_pure(root, files, &mut faults);
+    paths_of_a_machine(root, files, &mut faults);
+    faults
 }
 
 /// The files that git knows, or will know.
@@ -85,6 +98,7 @@ fn imports(root: &Path, faults: &mut Vec<String>) {
         .collect();
     manifests.extend([root.join("testbed/Cargo.toml"), root.join("xtask/Cargo.toml")]);
     manifests.sort();
+    let mut found = Vec::new();
     for manifest in manifests {
         let Some(parsed) = table(&manifest) else { continue };
         let name = parsed
@@ -92,13 +106,16 @@ fn imports(root: &Path, faults: &mut Vec<String>) {
             .and_then(|package| package.get("name"))
             .and_then(Value::as_str)
             .unwrap_or_default();
+        let for_targets = parsed.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+        let tables: Vec<&Table> =
+            for_targets.filter_map(Value::as_table).chain(std::iter::once(&parsed)).collect();
         let ours = |section: &str| -> Vec<String> {
-            let section = parsed.get(section).and_then(Value::as_table);
-            let names = section.into_iter().flat_map(|section| section.keys().cloned());
+            let sections = tables.iter().filter_map(|table| table.get(section)?.as_table());
+            let names = sections.flat_map(|section| section.keys().cloned());
             names.filter(|name| name.starts_with("mimeo") || name == "testbed").collect()
         };
         let (imports, pure) = allowed.get(name).cloned().unwrap_or_default();
-        for import in ours("dependencies") {
+        for import in [ours("dependencies"), ours("build-dependencies")].concat() {
             if !imports.contains(&import) {
                 faults.push(format!("{name} imports {import}, which house.toml does not allow"));
             }
@@ -115,6 +132,15 @@ fn imports(root: &Path, faults: &mut Vec<String>) {
         if manifest.starts_with(root.join("crates")) && !allowed.contains_key(name) {
             faults.push(format!("{name} is not in house.toml"));
         }
+        let tests_by_name = parsed.get("package").and_then(|package| package.get("autotests"));
+        if manifest.with_file_name("tests").is_dir() && tests_by_name.and_then(Value::as_bool) != Some(false)
+        {
+            faults.push(format!("{name} has tests and no `autotests = false`: it may have one test binary"));
+        }
+        found.push(name.to_owned());
+    }
+    for name in allowed.keys().filter(|name| !found.contains(name)) {
+        faults.push(format!("house.toml names {name}, which is not there"));
     }
 }
 
@@ -134,11 +160,24 @@ fn names_and_sizes(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) {
         let lines = text.lines().count();
         let says_why = text.lines().take(10).any(|line| line.starts_with("//!") && line.contains("One file"));
         if lines > TOO_LONG && !says_why {
-            faults.push(format!("{} has {lines} lines and does not say why it is one file", path.display()));
-        } else if lines > LONG {
-            say(&format!("long: {} has {lines} lines", path.display()));
+            faults.push(format!(
+                "{} has {lines} lines and does not say in its first ones why (`//! One file because …`)",
+                path.display()
+            ));
         }
     }
+}
+
+/// Files that are worth a look, and no fault.
+fn long_files(root: &Path, files: &[PathBuf]) -> Vec<String> {
+    files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .filter_map(|path| {
+            let lines = fs::read_to_string(root.join(path)).ok()?.lines().count();
+            (lines > LONG).then(|| format!("long: {} has {lines} lines", path.display()))
+        })
+        .collect()
 }
 
 /// ARCHITECTURE.md names every crate, and every room it names is there.
@@ -163,13 +202,18 @@ fn architecture(root: &Path, faults: &mut Vec<String>) {
 /// Every file of an integration test binary is in that binary.
 fn tests_are_wired(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) {
     for path in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
-        let Some(folder) = path.parent().filter(|folder| folder.ends_with("tests/it")) else { continue };
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        if stem == "main" {
+        let Some(folder) = path.parent() else { continue };
+        let is_top = folder.ends_with("tests/it");
+        if !is_top && !folder.to_string_lossy().contains("tests/it/") {
             continue;
         }
-        let main = fs::read_to_string(root.join(folder).join("main.rs")).unwrap_or_default();
-        if !main.lines().any(|line| line.trim() == format!("mod {stem};")) {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        if is_top && stem == "main" {
+            continue;
+        }
+        let parent = if is_top { folder.join("main.rs") } else { folder.with_extension("rs") };
+        let parent = fs::read_to_string(root.join(parent)).unwrap_or_default();
+        if !parent.lines().any(|line| line.trim() == format!("mod {stem};")) {
             faults.push(format!("{} is in no test binary", path.display()));
         }
     }
@@ -188,7 +232,9 @@ fn protocol_is_pure(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) {
 }
 
 fn paths_of_a_machine(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) {
-    let marks = [["/ro", "ot/"].concat(), ["/wo", "rk/"].concat(), ["/ho", "me/"].concat()];
+    // Put together here, so that this file holds none.
+    let marks =
+        [["/ro", "ot/"], ["/wo", "rk/"], ["/ho", "me/"], ["/Us", "ers/"]].map(|halves| halves.concat());
     for path in files {
         let Ok(text) = fs::read_to_string(root.join(path)) else { continue };
         if let Some(mark) = marks.iter().find(|mark| text.contains(*mark)) {
@@ -196,3 +242,6 @@ fn paths_of_a_machine(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
