@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::uri::PathAndQuery;
 use mimeo_model::{Failure, FailureKind, Method, Phase, Scheme};
 use mimeo_transport::protocol::head::RequestHead;
 use mimeo_transport::protocol::target::{self, Origin};
@@ -48,11 +47,9 @@ fn with_target(origin: Origin, rest: &[u8], method: &Method) -> Result<Destinati
         [b'?', ..] => Bytes::from([b"/", rest].concat()),
         _ => Bytes::copy_from_slice(rest),
     };
-    let target = PathAndQuery::from_maybe_shared(rest)
-        .map_err(|_| refusal("the request target has a byte that cannot be forwarded"))?;
     let authority = HeaderValue::from_str(&origin.authority())
         .map_err(|_| refusal("the upstream's name cannot stand in `Host`"))?;
-    Ok(Destination { origin, target, host: Host::Keep(authority) })
+    Ok(Destination::new(origin, rest, Host::Keep(authority)))
 }
 
 fn refusal(detail: &str) -> Failure {

@@ -1,5 +1,6 @@
 //! Turns a request that came in into the one that goes to the upstream, changing nothing but what must change.
 
+use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{Uri, Version};
@@ -11,8 +12,10 @@ use mimeo_transport::protocol::target::Origin;
 pub(crate) struct Destination {
     /// Where to connect.
     pub(crate) origin: Origin,
-    /// Path and query to ask for.
-    pub(crate) target: PathAndQuery,
+    /// Path and query to ask for, byte for byte.
+    pub(crate) target: Bytes,
+    /// The same as the HTTP library holds it; `None` when it cannot.
+    pub(crate) plain: Option<PathAndQuery>,
     /// What becomes of `Host`.
     pub(crate) host: Host,
 }
@@ -44,6 +47,14 @@ pub(crate) fn wanted_upgrade(headers: &HeaderMap, version: Version) -> Option<He
     let wanted = headers.get(UPGRADE).filter(|_| asks)?;
     // h2c by upgrade is deprecated (RFC 9113, section 3.1); it is ignored and HTTP/1.1 goes on.
     (!wanted.as_bytes().to_ascii_lowercase().starts_with(b"h2c")).then(|| wanted.clone())
+}
+
+impl Destination {
+    /// A destination for a target as it travelled.
+    pub(crate) fn new(origin: Origin, target: Bytes, host: Host) -> Self {
+        let plain = PathAndQuery::from_maybe_shared(target.clone()).ok();
+        Self { origin, target, plain, host }
+    }
 }
 
 /// Makes the header fields that go to the upstream out of the client's.
@@ -78,8 +89,9 @@ pub(crate) fn request_headers(
 
 /// The URI for the upstream's connection.
 pub(crate) fn request_uri(destination: &Destination, http2: bool, host: Option<&HeaderValue>) -> Uri {
+    let target = destination.plain.clone().unwrap_or_else(|| PathAndQuery::from_static("/"));
     if !http2 {
-        return Uri::from(destination.target.clone());
+        return Uri::from(target);
     }
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(match destination.origin.scheme {
@@ -88,8 +100,8 @@ pub(crate) fn request_uri(destination: &Destination, http2: bool, host: Option<&
     });
     let named = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     parts.authority = named.or_else(|| Authority::try_from(destination.origin.authority()).ok());
-    parts.path_and_query = Some(destination.target.clone());
-    Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(destination.target.clone()))
+    parts.path_and_query = Some(target.clone());
+    Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(target))
 }
 
 fn announce(headers: &mut HeaderMap, announcement: &Announcement, client_host: Option<HeaderValue>) {

@@ -124,8 +124,7 @@ impl ProxyHandler {
         let Inbound { mut request, head, started, tap } = inbound;
         let worker = &self.worker;
         // The exchange begins; from here on everything that happens belongs to it.
-        let recorded_target = Bytes::copy_from_slice(destination.target.as_str().as_bytes());
-        let capture = self.capture(&head, &destination.origin, &recorded_target, started);
+        let capture = self.capture(&head, &destination.origin, &destination.target, started);
         let mut response_carrier = capture.as_ref().map(Capture::carrier);
 
         // An upgrade needs HTTP/1.1 on both sides and is decided by the upstream alone.
@@ -157,6 +156,18 @@ impl ProxyHandler {
                 Ok(lease) => lease,
                 Err(failure) => return self.fail_unsent(tap.as_ref(), response_carrier, failure).await,
             };
+            match (&destination.plain, lease.tap()) {
+                (Some(_), _) => {}
+                (None, Some(tap)) => tap.send_target(destination.target.clone()),
+                (None, None) => {
+                    let failure = Failure {
+                        kind: FailureKind::Refusal,
+                        phase: Phase::Request,
+                        detail: "the request target has a byte that HTTP/2 cannot carry".to_owned(),
+                    };
+                    return self.fail_unsent(tap.as_ref(), response_carrier, failure).await;
+                }
+            }
             if let Some(capture) = &capture {
                 let (at, how) = (capture.at(), lease.connected);
                 capture.quietly(|assembly| assembly.connected(at, how));

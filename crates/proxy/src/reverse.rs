@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::uri::PathAndQuery;
 use mimeo_model::{Failure, FailureKind, Method, Phase};
 use mimeo_transport::protocol::head::RequestHead;
 use mimeo_transport::protocol::target::UpstreamUrl;
@@ -27,15 +26,14 @@ pub(crate) fn destination(
         ));
     }
     let target = if upstream.base_path.is_empty() || star {
-        PathAndQuery::from_maybe_shared(head.target.clone())
+        head.target.clone()
     } else {
-        PathAndQuery::from_maybe_shared(Bytes::from([upstream.base_path.as_bytes(), &head.target].concat()))
+        Bytes::from([upstream.base_path.as_bytes(), &head.target].concat())
     };
-    let target = target.map_err(|_| refusal("the request target has a byte that cannot be forwarded"))?;
     let authority = HeaderValue::from_str(&upstream.origin.authority())
         .map_err(|_| refusal("the upstream's name cannot stand in `Host`"))?;
     let host = if preserve_host { Host::Keep(authority) } else { Host::Replace(authority) };
-    Ok(Destination { origin: upstream.origin.clone(), target, host })
+    Ok(Destination::new(upstream.origin.clone(), target, host))
 }
 
 fn refusal(detail: &str) -> Failure {

@@ -169,13 +169,23 @@ async fn send(
     let started = Instant::now();
     let started_at = options.clock.now();
     let target = Bytes::from([options.target.base_path.as_bytes(), &recorded.target].concat());
-    let path = PathAndQuery::from_maybe_shared(target.clone()).map_err(|_| {
-        failure(FailureKind::Refusal, Phase::Request, "the path has a byte that cannot be sent")
-    })?;
+    let plain = PathAndQuery::from_maybe_shared(target.clone()).ok();
+    let path = plain.clone().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let body = recorded.body.inline().cloned().unwrap_or_default();
     let mut fresh = false;
     loop {
         let mut lease = pool.checkout(&options.target.origin, HttpVersions::Any, fresh).await?;
+        match (&plain, lease.tap()) {
+            (Some(_), _) => {}
+            (None, Some(tap)) => tap.send_target(target.clone()),
+            (None, None) => {
+                return Err(failure(
+                    FailureKind::Refusal,
+                    Phase::Request,
+                    "the path has a byte that HTTP/2 cannot carry",
+                ));
+            }
+        }
         let headers = headers(recorded, options, lease.is_http2());
         let request = Request {
             method: recorded.method.clone(),

@@ -19,6 +19,7 @@ use mimeo_model::{Headers, Interim, Method};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::exact_target::{self, Outgoing};
 use crate::protocol::chunked::ChunkWalker;
 use crate::protocol::framing::{self, BodyFraming};
 use crate::protocol::head::{self, MAX_HEAD, Rejection, RequestHead, ResponseHead};
@@ -87,6 +88,8 @@ struct Shared {
     verdict: Option<Verdict>,
     surplus: bool,
     last_write: Option<Instant>,
+    /// Replaces the target of the request that is written next.
+    exact_target: Option<Bytes>,
     reader: Option<Waker>,
     continue_waiter: Option<Waker>,
 }
@@ -132,6 +135,11 @@ impl TapHandle {
         shared.response = None;
         shared.trailers = None;
         shared.interim.clear();
+    }
+
+    /// Has the next request written with this target, in place of the one the HTTP library writes.
+    pub fn send_target(&self, target: Bytes) {
+        self.lock().exact_target = Some(target);
     }
 
     /// Takes the head of the response that came.
@@ -220,6 +228,7 @@ pub struct HeadTap<S> {
     progress: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     goodbye: Option<Goodbye>,
+    outgoing: Outgoing,
     shared: TapHandle,
 }
 
@@ -258,6 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
             progress: Instant::now(),
             timer: None,
             goodbye: None,
+            outgoing: Outgoing::default(),
             shared: shared.clone(),
         };
         (tap, shared)
@@ -348,6 +358,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
         };
         match judged {
             Ok(state) => {
+                let end = self.hold_odd_target(&raw, end);
                 self.released = end;
                 self.state = state;
                 self.started = None;
@@ -358,6 +369,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
             Err(rejection) => self.refuse(rejection),
         }
         true
+    }
+
+    /// Gives the HTTP library a placeholder for a target that it cannot hold; gives the head's new end.
+    fn hold_odd_target(&mut self, raw: &Bytes, end: usize) -> usize {
+        let Role::Server { .. } = self.role else { return end };
+        let held = {
+            let shared = self.shared.lock();
+            let target = shared.requests.back().map(|request| &request.head.target);
+            target
+                .filter(|target| !exact_target::is_plain(target))
+                .and_then(|target| exact_target::with_placeholder(raw, target))
+        };
+        let Some(mut held) = held else { return end };
+        let end_of_held = held.len();
+        held.extend_from_slice(&self.pending[end..]);
+        self.pending = held;
+        end_of_held
     }
 
     /// A first byte that cannot begin a message says what the peer speaks instead.
@@ -658,6 +686,13 @@ fn poll_read_pending<S: AsyncRead + Unpin>(
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
+    fn take_exact_target(&self) -> Option<Bytes> {
+        match self.role {
+            Role::Client => self.shared.lock().exact_target.take(),
+            Role::Server { .. } => None,
+        }
+    }
+
     fn note_write(&self, outcome: &Poll<io::Result<usize>>) {
         if matches!(self.role, Role::Client) && matches!(outcome, Poll::Ready(Ok(_))) {
             self.shared.lock().last_write = Some(Instant::now());
@@ -703,6 +738,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadTap<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let tap = self.get_mut();
+        ready!(tap.outgoing.poll_write_out(&mut tap.io, cx))?;
+        if let Some(target) = tap.take_exact_target() {
+            tap.outgoing.take(data, &target);
+            // What cannot be written now is written before anything else.
+            let _ = tap.outgoing.poll_write_out(&mut tap.io, cx)?;
+            return Poll::Ready(Ok(data.len()));
+        }
         let outcome = Pin::new(&mut tap.io).poll_write(cx, data);
         tap.note_write(&outcome);
         outcome
@@ -713,6 +755,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadTap<S> {
         cx: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if !self.outgoing.is_empty() || self.shared.lock().exact_target.is_some() {
+            let first = data.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
+            return self.poll_write(cx, first);
+        }
         let tap = self.get_mut();
         let outcome = Pin::new(&mut tap.io).poll_write_vectored(cx, data);
         tap.note_write(&outcome);
@@ -724,7 +770,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadTap<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let tap = self.get_mut();
+        ready!(tap.outgoing.poll_write_out(&mut tap.io, cx))?;
+        Pin::new(&mut tap.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -7,6 +7,7 @@
 
 pub mod certificates;
 pub mod connect;
+pub mod exact_target;
 pub mod head_tap;
 pub mod listen;
 pub mod protocol;

@@ -55,6 +55,39 @@ fn ambiguous_requests_are_refused_and_never_forwarded() {
 }
 
 #[test]
+fn odd_targets_travel_byte_for_byte_and_are_answered_from_the_recording() {
+    let context = TestContext::new();
+    let upstream = Upstream::json("{}");
+    let recorder = context.start(&["record", &upstream.url(), "--name", "odd"]);
+    let targets: [&[u8]; 5] =
+        [b"/\xff\xfe", b"/a<b>?c=`d`", b"/%zz//../%2f", b"/{x}|^\\\"", "/\u{e9}".as_bytes()];
+    let ask = |address, target: &[u8]| {
+        let request = [&b"GET "[..], target, b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"].concat();
+        exchange_raw(address, &request, Duration::from_secs(20))
+    };
+    for target in targets {
+        let answer = ask(recorder.address(), target);
+        let seen = [&b"X-Target: "[..], String::from_utf8_lossy(target).as_bytes(), b"\r\n"].concat();
+        assert!(
+            answer.windows(seen.len()).any(|window| window == seen),
+            "{} became {}",
+            String::from_utf8_lossy(target),
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    assert_eq!(recorder.stop().code, Some(0));
+    let mock = context.start(&["mock", "odd", "--quiet"]);
+    for target in targets {
+        assert!(
+            ask(mock.address(), target).starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(target)
+        );
+    }
+    context.succeed(&["replay", "odd", "--target", &upstream.url(), "--speed", "max"]);
+}
+
+#[test]
 fn heads_have_limits() {
     let context = TestContext::new();
     let upstream = Upstream::json("{}");

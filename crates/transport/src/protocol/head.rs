@@ -168,6 +168,9 @@ fn request_line(line: &[u8]) -> Result<(Method, Range, Version), Rejection> {
     if line[target.0..target.1].iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
         return Err(bad("framing.target", "the request target has a space or control character"));
     }
+    if line[target.0..target.1].contains(&b'#') {
+        return Err(bad("framing.target", "a fragment does not belong into a request target"));
+    }
     let method =
         Method::new(&line[..first]).ok_or_else(|| bad("framing.method", "the method is not a token"))?;
     if first > 64 {
@@ -348,6 +351,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "framing.host"),
             ("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", "framing.host_mismatch"),
             ("GET  / HTTP/1.1\r\nHost: x\r\n\r\n", "framing.target"),
+            ("GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n", "framing.target"),
             ("GET /\r\n\r\n", "framing.request_line"),
             ("GET / HTTP/1.32\r\nHost: x\r\n\r\n", "framing.version"),
             ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", "framing.version"),
