@@ -5,13 +5,19 @@ use std::process::Command;
 
 use crate::say;
 
-/// Programs, with the Debian package that has each.
-const PROGRAMS: [(&str, &str); 3] = [("curl", "curl"), ("git", "git"), ("python3", "python3-venv")];
+/// A way to see that something is there, with the Debian package that has it.
+const NEEDED: [(&[&str], &str); 4] = [
+    (&["curl", "--version"], "curl"),
+    (&["git", "--version"], "git"),
+    (&["python3", "--version"], "python3"),
+    // Debian takes the part of Python that makes environments out of its package.
+    (&["python3", "-c", "import ensurepip, venv"], "python3-venv"),
+];
 
 /// Sets up what is missing. Gives the Python interpreter, or what could not be set up.
 pub(crate) fn prepare(root: &Path) -> Result<PathBuf, Vec<String>> {
     let missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+        NEEDED.iter().filter(|(probe, _)| !answers(probe)).map(|(_, package)| *package).collect();
     if !missing.is_empty() {
         if !is_root_on_debian() {
             return Err(missing
@@ -45,7 +51,15 @@ fn python(root: &Path) -> Result<PathBuf, Vec<String>> {
     say("setting up the Python clients");
     let made = run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
         && run(Command::new(&interpreter)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "-r",
+            ])
             .arg(&lock));
     if !made || std::fs::write(&stamp, wanted).is_err() {
         return Err(vec![
@@ -55,9 +69,9 @@ fn python(root: &Path) -> Result<PathBuf, Vec<String>> {
     Ok(interpreter)
 }
 
-fn is_there(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+fn answers(probe: &[&str]) -> bool {
+    let Some((program, arguments)) = probe.split_first() else { return false };
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
 fn is_root_on_debian() -> bool {
