@@ -199,19 +199,9 @@ impl Workspace {
         let stem =
             path.file_stem().map_or_else(|| "import".to_owned(), |stem| stem.to_string_lossy().into_owned());
         let mut session = Session {
-            id: new_session_id(now)?,
             name: name.unwrap_or_default(),
-            mode: ProxyMode::Import,
-            target: None,
-            port: None,
-            state: SessionState::Running,
-            created_at: now,
-            stopped_at: None,
-            entries: 0,
-            errors: 0,
-            bytes: 0,
-            lost: 0,
             keeps_credentials: keep_credentials,
+            ..Session::begin(new_session_id(now)?, ProxyMode::Import, now)
         };
         let redactor = if keep_credentials { None } else { Some(self.redactor()?) };
         self.add_session(&mut session, &stem).await?;

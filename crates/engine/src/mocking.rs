@@ -118,19 +118,8 @@ impl MockServer {
         let announce = announce.map(|announce| Arc::new(Mutex::new(announce)));
         let recorder = if options.on_miss == Missing::Record {
             let mut session = Session {
-                id: new_session_id(now)?,
-                name: String::new(),
-                mode: ProxyMode::Reverse,
                 target: options.target.clone(),
-                port: None,
-                state: SessionState::Running,
-                created_at: now,
-                stopped_at: None,
-                entries: 0,
-                errors: 0,
-                bytes: 0,
-                lost: 0,
-                keeps_credentials: false,
+                ..Session::begin(new_session_id(now)?, ProxyMode::Reverse, now)
             };
             workspace.add_session(&mut session, "misses").await?;
             let told = announce.clone();

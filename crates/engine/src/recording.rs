@@ -127,22 +127,14 @@ impl Recording {
         let port = listener.local_addr().ok().map(|address| address.port());
         let connect = options.upstreams.connect_config()?;
         let mut session = Session {
-            id: new_session_id(now)?,
             name: options.name.unwrap_or_default(),
-            mode: proxy_mode,
             target: match &options.way {
                 Way::Reverse { target, .. } => Some(target.clone()),
                 Way::Forward { .. } => None,
             },
             port,
-            state: SessionState::Running,
-            created_at: now,
-            stopped_at: None,
-            entries: 0,
-            errors: 0,
-            bytes: 0,
-            lost: 0,
             keeps_credentials: options.keep_credentials,
+            ..Session::begin(new_session_id(now)?, proxy_mode, now)
         };
         let redactor = if options.keep_credentials { None } else { Some(workspace.redactor()?) };
         workspace.add_session(&mut session, &stem).await?;

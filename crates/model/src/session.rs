@@ -56,6 +56,27 @@ pub enum SessionState {
     Interrupted,
 }
 
+impl Session {
+    /// A session that begins now, without a name and with nothing counted.
+    pub fn begin(id: SessionId, mode: ProxyMode, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            mode,
+            target: None,
+            port: None,
+            state: SessionState::Running,
+            created_at,
+            stopped_at: None,
+            entries: 0,
+            errors: 0,
+            bytes: 0,
+            lost: 0,
+            keeps_credentials: false,
+        }
+    }
+}
+
 impl ProxyMode {
     /// `reverse`, `forward` or `import`.
     pub fn code(self) -> &'static str {
