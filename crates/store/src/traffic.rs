@@ -3,22 +3,36 @@
 //!
 //! A segment is a header and blocks; a block is a header and the zstd-compressed records of many exchanges. A
 //! block is written with one call, so a crash leaves whole blocks and at most one torn tail, which readers
-//! leave out. A block with a bad checksum is left out and told; the blocks after it are found by their magic.
+//! leave out and the next writer cuts. A damaged block is left out and told; the blocks after it are found.
 
 mod block;
 mod body_file;
+mod disk;
+mod error;
 mod frame;
+mod lock;
+mod opened;
+mod pending;
 mod reader;
+mod repair;
+mod scan;
+mod segment;
 mod writer;
 
-use std::io;
-use std::path::PathBuf;
+#[cfg(test)]
+mod faults;
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use mimeo_model::{Exchange, ExchangeId, Frame, Gap};
 
 pub use body_file::{BodyFiles, BodyWriter};
+pub use error::TrafficError;
 pub use reader::{Found, LogReader};
-pub use writer::{LogWriter, Settings};
+pub use repair::Repaired;
+pub use scan::{Damage, TornTail};
+pub use writer::{Discarded, LogWriter, Settings};
 
 /// Version of the segment format that this program writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -37,33 +51,56 @@ pub enum Record {
         /// The part.
         part: Part,
     },
+    /// Bytes of a body of an opened exchange and when they came. Told this way, instants survive a crash; told as
+    /// a [`Part`], they are known from the end of the exchange on.
+    Piece {
+        /// The exchange it belongs to.
+        id: ExchangeId,
+        /// Which body it belongs to.
+        side: Side,
+        /// Time from the start of the exchange to their arrival.
+        at: Duration,
+        /// The bytes.
+        bytes: Bytes,
+    },
     /// The end of an opened exchange, without the bytes and frames that came as parts.
     End(Box<Exchange>),
     /// Something that was lost.
     Gap(Gap),
 }
 
-/// A part of an opened exchange.
+/// One of the two messages of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The request.
+    Request,
+    /// The response.
+    Response,
+}
+
+/// A part of an opened exchange. Where it lies in its body follows from the parts before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     /// Bytes of the request body.
-    RequestBody(bytes::Bytes),
+    RequestBody(Bytes),
     /// Bytes of the response body.
-    ResponseBody(bytes::Bytes),
+    ResponseBody(Bytes),
     /// A WebSocket frame.
     Frame(Frame),
 }
 
 /// A record as bytes, for a file that one process writes and reads again.
 pub fn encode(record: &Record) -> Vec<u8> {
-    use prost::Message;
-    frame::of_record(record, 0).encode_to_vec()
+    let mut bytes = Vec::new();
+    frame::Encoder::default().encode(record, 0, 0, None, &mut bytes);
+    // A file of one's own has its own lengths.
+    bytes.drain(..frame::LENGTH);
+    bytes
 }
 
 /// Reads what [`encode`] wrote; `None` for anything else.
 pub fn decode(bytes: &[u8]) -> Option<Record> {
-    use prost::Message;
-    frame::to_record(frame::RecordFrame::decode(bytes).ok()?)
+    Some(frame::decode(Bytes::copy_from_slice(bytes)).ok()??.record)
 }
 
 /// Where a record lies.
@@ -71,65 +108,8 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
 pub struct Location {
     /// Number of the segment, from 1.
     pub segment: u32,
-    /// Offset of its block in the segment.
+    /// Offset of its block in the segment, or of the first of several blocks that were written together.
     pub block: u64,
-    /// Its place among the records of the block.
+    /// Its place among the records from the beginning of that block on.
     pub index: u32,
-}
-
-/// Why the log could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum TrafficError {
-    /// The disk is full; what was to be written is still in memory.
-    #[error("the disk that holds `{path}` is full")]
-    Full {
-        /// The segment.
-        path: PathBuf,
-    },
-    /// A file could not be read or written.
-    #[error("cannot {action} `{path}`: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process writes this log.
-    #[error("`{path}` is being written by process {pid}")]
-    Locked {
-        /// The session's folder.
-        path: PathBuf,
-        /// The other process.
-        pid: String,
-    },
-    /// The file is not a segment.
-    #[error("`{path}` is not a segment of a traffic log")]
-    NotASegment {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The segment was written by a newer Mimeo; it is left untouched.
-    #[error("`{path}` has format version {version}; this Mimeo reads up to version {FORMAT_VERSION}")]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
-    },
-}
-
-pub(crate) fn io_error(
-    action: &'static str,
-    path: &std::path::Path,
-) -> impl FnOnce(io::Error) -> TrafficError + use<> {
-    let path = path.to_owned();
-    move |source| {
-        if source.kind() == io::ErrorKind::StorageFull || source.kind() == io::ErrorKind::QuotaExceeded {
-            TrafficError::Full { path }
-        } else {
-            TrafficError::Io { action, path, source }
-        }
-    }
 }

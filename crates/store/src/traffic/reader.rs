@@ -1,22 +1,23 @@
 //! Reads the log of one session, also while it is being written.
 //!
-//! Exchanges come in the order in which they ended. Memory holds one block and the exchanges that are open.
+//! Exchanges come in the order in which they ended, which is the only one that needs no more memory than a
+//! block and the exchanges that are open; of those, parts beyond a bound are let go and read again at the end.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use bytes::BytesMut;
-use mimeo_model::{
-    Body, Content, Exchange, ExchangeId, Failure, FailureKind, Gap, GapReason, Phase, Timestamp,
-};
-use prost::Message;
+use bytes::{Buf, Bytes};
+use mimeo_model::{Exchange, ExchangeId, Gap, GapReason, Timestamp};
 
-use crate::traffic::block::{self, BLOCK_HEADER, BLOCK_MAGIC, SEGMENT_HEADER};
-use crate::traffic::frame::{self, RecordFrame};
-use crate::traffic::writer::{is_being_written, segment_path};
-use crate::traffic::{FORMAT_VERSION, Location, Part, Record, TrafficError, io_error};
+use crate::traffic::block::BlockHeader;
+use crate::traffic::frame::{self, Handed, Malformed, Opened, OpenedAt, Stored};
+use crate::traffic::lock::Lock;
+use crate::traffic::opened::{Assembled, OpenExchange, OpenExchanges};
+use crate::traffic::scan::{Damage, Scan, Step, TornTail};
+use crate::traffic::{Location, Record, TrafficError};
+
+/// Bytes of parts of open exchanges that are kept in memory.
+const PARTS: usize = 64 << 20;
 
 /// Something found in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,202 +26,239 @@ pub enum Found {
     Exchange {
         /// Its number within the session, from 1.
         sequence: u64,
-        /// Where its last record lies.
+        /// Where its last record lies; for one that did not end, its first.
         location: Location,
         /// The exchange.
         exchange: Box<Exchange>,
         /// Whether it is still going on.
         live: bool,
     },
-    /// Something that was lost.
+    /// Something that was lost; also what damage took, with [`GapReason::Damage`].
     Gap(Gap),
 }
 
 /// Reads a log from its beginning.
 pub struct LogReader {
     folder: PathBuf,
-    segment: Option<OpenSegment>,
-    number: u32,
+    scan: Option<Scan>,
     block: Option<OpenBlock>,
-    open: HashMap<ExchangeId, OpenExchange>,
-    rest: Option<std::vec::IntoIter<Found>>,
+    open: OpenExchanges,
+    ready: VecDeque<Found>,
+    /// Sequence number of the next exchange to begin.
+    expected: u64,
+    /// What damage took since the last exchange.
+    lost: Option<Gap>,
+    last_seen: Option<Timestamp>,
+    ending: Ending,
 }
 
-struct OpenSegment {
-    file: File,
-    path: PathBuf,
-    at: u64,
+/// How far the iteration is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Reading,
+    WriterGone,
+    Over,
 }
 
 struct OpenBlock {
-    raw: Vec<u8>,
-    at: usize,
+    rest: Bytes,
     location: Location,
-}
-
-struct OpenExchange {
-    sequence: u64,
-    location: Location,
-    head: Exchange,
-    request_body: BytesMut,
-    response_body: BytesMut,
-    frames: Vec<mimeo_model::Frame>,
 }
 
 impl LogReader {
-    /// Opens the log in a session's folder.
+    /// Opens the log in a session's folder; one that is not there is empty.
     pub fn open(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
-            segment: None,
-            number: 0,
+            scan: None,
             block: None,
-            open: HashMap::new(),
-            rest: None,
+            open: OpenExchanges::new(PARTS),
+            ready: VecDeque::new(),
+            expected: 1,
+            lost: None,
+            last_seen: None,
+            ending: Ending::Reading,
         }
+    }
+
+    /// Keeps at most about this many bytes of the parts of open exchanges in memory, instead of 64 MiB.
+    #[must_use]
+    pub fn with_budget(mut self, bytes: usize) -> Self {
+        self.open = OpenExchanges::new(bytes);
+        self
     }
 
     /// The next thing in the log; `None` at its present end, after which it may be called again.
     pub fn read(&mut self) -> Result<Option<Found>, TrafficError> {
         loop {
+            if let Some(found) = self.ready.pop_front() {
+                return Ok(Some(found));
+            }
             if let Some(block) = &mut self.block {
-                match next_record(block) {
-                    Some((sequence, location, record)) => {
-                        if let Some(found) = self.take(sequence, location, record) {
-                            return Ok(Some(found));
-                        }
-                        continue;
-                    }
+                match block.record() {
+                    Some((location, Ok(Some(stored)))) => self.take(location, stored)?,
+                    Some((_, Ok(None))) => {}
+                    // The checksum holds, so this was written so; whatever it was, it is not told silently.
+                    Some((_, Err(Malformed))) => self.lose(0, 1),
                     None => self.block = None,
                 }
+                continue;
             }
-            match self.next_block()? {
-                Next::Block(block) => self.block = Some(block),
-                Next::Damage(gap) => return Ok(Some(Found::Gap(gap))),
-                Next::End => return Ok(None),
+            match self.scan()?.step()? {
+                Step::Block(location, header, records) => {
+                    self.compare(&header);
+                    self.block = Some(OpenBlock { rest: records.into(), location });
+                }
+                Step::Damaged(header) => {
+                    self.lose(0, 0);
+                    if let Some(header) = header {
+                        self.compare(&header);
+                        self.lose(u64::from(header.begun), 0);
+                    }
+                }
+                Step::End => match self.lost.take() {
+                    Some(gap) => return Ok(Some(Found::Gap(gap))),
+                    None => return Ok(None),
+                },
             }
         }
     }
 
-    /// The exchanges that were begun and not ended, when the log is at its end: live ones while a writer is at
-    /// work, interrupted ones otherwise.
+    /// The exchanges that were begun and not ended, as of what was read: live ones while a writer is at work,
+    /// interrupted ones otherwise. Reading may go on afterwards.
     pub fn unfinished(&mut self) -> Vec<Found> {
-        let live = is_being_written(&self.folder);
-        let mut found: Vec<_> = self.open.drain().map(|(_, open)| open).collect();
-        found.sort_by_key(|open| open.sequence);
-        found
+        let live = Lock::is_held(&self.folder);
+        self.open
+            .in_order()
             .into_iter()
             .map(|open| {
                 let (sequence, location) = (open.sequence, open.location);
-                let mut exchange = open.assemble(None);
-                if !live {
-                    exchange.failure.get_or_insert(Failure {
-                        kind: FailureKind::Interrupted,
-                        phase: Phase::Receive,
-                        detail: "the recorder was killed before the exchange was complete".to_owned(),
-                    });
-                }
-                Found::Exchange { sequence, location, exchange: Box::new(exchange), live }
+                let assembled = self.whole(open, live);
+                Found::Exchange { sequence, location, exchange: assembled.exchange, live }
             })
             .collect()
     }
 
-    /// Reads one exchange that was handed over whole; `None` when there is another kind of record.
+    /// The damaged places that were passed; of very many, the first thousand.
+    pub fn damages(&self) -> &[Damage] {
+        self.scan.as_ref().map_or(&[], |scan| &scan.damages)
+    }
+
+    /// Number of damaged places that were passed.
+    pub fn damage_count(&self) -> u64 {
+        self.scan.as_ref().map_or(0, |scan| scan.damage_count)
+    }
+
+    /// The torn tail, when the end of the log was reached and there is one.
+    pub fn torn_tail(&self) -> Option<TornTail> {
+        self.scan.as_ref().and_then(|scan| scan.torn)
+    }
+
+    /// Reads one exchange; `None` when there is none at that place. An exchange that did not end is given as
+    /// far as it is there.
     pub fn read_at(folder: &Path, location: Location) -> Result<Option<Exchange>, TrafficError> {
-        let mut segment = open_segment(folder, location.segment)?;
-        let Some(segment) = &mut segment else { return Ok(None) };
-        segment.at = location.block;
-        let Some(Ok(raw)) = read_block(segment)? else { return Ok(None) };
-        let mut block = OpenBlock { raw, at: 0, location: Location { index: 0, ..location } };
-        while let Some((_, found, record)) = next_record(&mut block) {
-            if found.index == location.index {
-                return Ok(match record {
-                    Record::Exchange(exchange) => Some(*exchange),
-                    Record::Open(_) | Record::Part { .. } | Record::End(_) | Record::Gap(_) => None,
-                });
+        let Some(mut scan) = Scan::from(folder, location.segment, location.block)? else { return Ok(None) };
+        let mut passed = 0;
+        while let Step::Block(place, header, records) = scan.step()? {
+            // Several blocks that were written together are counted through.
+            if location.index - passed >= header.records {
+                passed += header.records;
+                continue;
             }
+            let mut block = OpenBlock { rest: records.into(), location: place };
+            while let Some((at, stored)) = block.record() {
+                if passed + at.index == location.index {
+                    let Ok(Some(stored)) = stored else { return Ok(None) };
+                    return exchange_of(folder, place, stored);
+                }
+            }
+            break;
         }
         Ok(None)
     }
 
     /// Whether a writer is at work on the log in `folder`.
     pub fn is_being_written(folder: &Path) -> bool {
-        is_being_written(folder)
+        Lock::is_held(folder)
     }
 
-    fn take(&mut self, sequence: u64, location: Location, record: Record) -> Option<Found> {
+    fn scan(&mut self) -> Result<&mut Scan, TrafficError> {
+        match self.scan {
+            Some(ref mut scan) => Ok(scan),
+            None => Ok(self.scan.insert(Scan::new(&self.folder)?)),
+        }
+    }
+
+    fn take(&mut self, location: Location, stored: Stored) -> Result<(), TrafficError> {
+        let Stored { sequence, opened, offset, record } = stored;
         match record {
-            Record::Exchange(exchange) => Some(Found::Exchange { sequence, location, exchange, live: false }),
-            Record::Open(head) => {
-                let open = OpenExchange {
-                    sequence,
-                    location,
-                    head: *head,
-                    request_body: BytesMut::new(),
-                    response_body: BytesMut::new(),
-                    frames: Vec::new(),
-                };
-                self.open.insert(open.head.id, open);
-                None
+            Record::Exchange(exchange) => {
+                self.find(sequence, location, Assembled { exchange, torn: false });
             }
-            Record::Part { id, part } => {
-                if let Some(open) = self.open.get_mut(&id) {
-                    match part {
-                        Part::RequestBody(bytes) => open.request_body.extend_from_slice(&bytes),
-                        Part::ResponseBody(bytes) => open.response_body.extend_from_slice(&bytes),
-                        Part::Frame(frame) => open.frames.push(frame),
-                    }
-                }
-                None
-            }
+            Record::Open(head) => self.open.begin(sequence, location, head),
+            Record::Part { id, part } => self.open.part(id, offset, part),
+            Record::Piece { id, side, at, bytes } => self.open.piece(id, side, offset, Some(at), &bytes),
             Record::End(end) => {
-                let exchange = match self.open.remove(&end.id) {
-                    Some(open) => open.assemble(Some(*end)),
-                    // Its beginning was in a damaged block; the end knows all but the bytes.
-                    None => *end,
+                let handed = opened.map(|opened| opened.handed);
+                let assembled = match self.open.remove(end.id) {
+                    Some(open) if open.is_deferred() => {
+                        let from = Some((open.location.segment, open.location.block));
+                        let (again, _) = collect(&self.folder, from, end.id, Some(location))?;
+                        again.unwrap_or(open).ended(end, handed)
+                    }
+                    Some(open) => open.ended(end, handed),
+                    None => without_beginning(end, opened),
                 };
-                Some(Found::Exchange { sequence, location, exchange: Box::new(exchange), live: false })
+                self.find(sequence, location, assembled);
             }
-            Record::Gap(gap) => Some(Found::Gap(gap)),
+            Record::Gap(gap) => self.ready.push_back(Found::Gap(gap)),
         }
+        Ok(())
     }
 
-    fn next_block(&mut self) -> Result<Next, TrafficError> {
-        loop {
-            if self.segment.is_none() {
-                let Some(segment) = open_segment(&self.folder, self.number + 1)? else {
-                    return Ok(Next::End);
-                };
-                self.number += 1;
-                self.segment = Some(segment);
-            }
-            let Some(segment) = &mut self.segment else { return Ok(Next::End) };
-            let at = segment.at;
-            match read_block(segment)? {
-                Some(Ok(raw)) => {
-                    let location = Location { segment: self.number, block: at, index: 0 };
-                    return Ok(Next::Block(OpenBlock { raw, at: 0, location }));
-                }
-                Some(Err(())) => {
-                    if find_block(segment, at + 1)? {
-                        return Ok(Next::Damage(damage()));
-                    }
-                    // Nothing readable follows here: a torn tail, or damage up to the end of a sealed segment.
-                    segment.at = at;
-                    if segment_path(&self.folder, self.number + 1).exists() {
-                        self.segment = None;
-                        return Ok(Next::Damage(damage()));
-                    }
-                    return Ok(Next::End);
-                }
-                None => {
-                    if !segment_path(&self.folder, self.number + 1).exists() {
-                        return Ok(Next::End);
-                    }
-                    self.segment = None;
-                }
-            }
+    fn find(&mut self, sequence: u64, location: Location, assembled: Assembled) {
+        let Assembled { exchange, torn } = assembled;
+        if torn {
+            self.lose(0, 1);
         }
+        if let Some(mut gap) = self.lost.take() {
+            gap.to = gap.to.max(exchange.started_at);
+            self.ready.push_back(Found::Gap(gap));
+        }
+        self.last_seen = self.last_seen.max(Some(exchange.started_at));
+        self.ready.push_back(Found::Exchange { sequence, location, exchange, live: false });
+    }
+
+    /// Notices exchanges that are missing before a block.
+    fn compare(&mut self, header: &BlockHeader) {
+        if header.first_sequence > self.expected {
+            self.lose(header.first_sequence - self.expected, 0);
+        }
+        self.expected = self.expected.max(header.next_sequence());
+    }
+
+    fn lose(&mut self, exchanges: u64, bodies: u64) {
+        let at = self.last_seen.unwrap_or_default();
+        let gap = self.lost.get_or_insert(Gap {
+            from: at,
+            to: at,
+            exchanges: 0,
+            bodies: 0,
+            reason: GapReason::Damage,
+        });
+        gap.exchanges = gap.exchanges.saturating_add(exchanges);
+        gap.bodies = gap.bodies.saturating_add(bodies);
+    }
+
+    /// An open exchange as it stands, its parts read again when they were let go.
+    fn whole(&self, open: &OpenExchange, live: bool) -> Assembled {
+        let from = Some((open.location.segment, open.location.block));
+        if open.is_deferred()
+            && let Ok((Some(open), _)) = collect(&self.folder, from, open.id(), None)
+        {
+            return open.unfinished(live);
+        }
+        open.clone().unfinished(live)
     }
 }
 
@@ -230,151 +268,132 @@ impl Iterator for LogReader {
     type Item = Result<Found, TrafficError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_none() {
+        loop {
+            if self.ending == Ending::Over {
+                return self.ready.pop_front().map(Ok);
+            }
             match self.read() {
                 Ok(Some(found)) => return Some(Ok(found)),
-                Ok(None) => self.rest = Some(self.unfinished().into_iter()),
+                // A writer that is gone now may have written since the end was seen.
+                Ok(None) if self.ending == Ending::Reading && !Lock::is_held(&self.folder) => {
+                    self.ending = Ending::WriterGone;
+                }
+                Ok(None) => {
+                    self.ending = Ending::Over;
+                    let unfinished = self.unfinished();
+                    self.ready.extend(unfinished);
+                }
                 Err(error) => {
-                    self.rest = Some(Vec::new().into_iter());
+                    self.ending = Ending::Over;
+                    self.ready.clear();
                     return Some(Err(error));
                 }
             }
         }
-        self.rest.as_mut()?.next().map(Ok)
     }
 }
 
-enum Next {
-    Block(OpenBlock),
-    Damage(Gap),
-    End,
-}
-
-impl OpenExchange {
-    fn assemble(self, end: Option<Exchange>) -> Exchange {
-        let ended = end.is_some();
-        let mut exchange = end.unwrap_or(self.head);
-        let fill = |body: &mut Body, bytes: BytesMut| {
-            if !bytes.is_empty() && matches!(&body.content, Content::Inline(inline) if inline.is_empty()) {
-                if !ended {
-                    body.length = bytes.len() as u64;
-                }
-                body.content = Content::Inline(bytes.freeze());
-            }
+impl OpenBlock {
+    /// The next record and its place, as far as it is one.
+    fn record(&mut self) -> Option<(Location, Result<Option<Stored>, Malformed>)> {
+        if !self.rest.has_remaining() {
+            return None;
+        }
+        let location = self.location;
+        self.location.index += 1;
+        let length = match self.rest.first_chunk::<4>() {
+            Some(length) => u32::from_le_bytes(*length) as usize,
+            None => usize::MAX,
         };
-        fill(&mut exchange.request.body, self.request_body);
-        if let Some(response) = &mut exchange.response {
-            fill(&mut response.body, self.response_body);
+        if self.rest.len().saturating_sub(4) < length {
+            self.rest.clear();
+            return Some((location, Err(Malformed)));
         }
-        exchange.frames.splice(..0, self.frames);
-        exchange
+        self.rest.advance(4);
+        Some((location, frame::decode(self.rest.split_to(length))))
     }
 }
 
-fn damage() -> Gap {
-    let at = Timestamp::from_unix_micros(0);
-    Gap { from: at, to: at, exchanges: 0, bodies: 0, reason: GapReason::Damage }
+/// An end whose beginning was in a damaged block: it knows all but the bytes and frames.
+fn without_beginning(end: Box<Exchange>, opened: Option<Opened>) -> Assembled {
+    let torn = opened.is_some_and(|opened| opened.handed != Handed::default());
+    Assembled { exchange: end, torn }
 }
 
-fn open_segment(folder: &Path, number: u32) -> Result<Option<OpenSegment>, TrafficError> {
-    let path = segment_path(folder, number);
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error("open", &path)(error)),
+/// The exchange that a record leads to.
+fn exchange_of(folder: &Path, place: Location, stored: Stored) -> Result<Option<Exchange>, TrafficError> {
+    let Stored { record, opened, .. } = stored;
+    let here = Some((place.segment, place.block));
+    Ok(match record {
+        Record::Exchange(exchange) => Some(*exchange),
+        Record::End(end) => {
+            let from = match opened.map(|opened| opened.at) {
+                Some(OpenedAt::SameBlock) => here,
+                Some(OpenedAt::Earlier { segment, block }) => Some((segment, block)),
+                Some(OpenedAt::Unknown) | None => None,
+            };
+            let assembled = match collect(folder, from, end.id, Some(place))? {
+                (Some(open), _) => open.ended(end, opened.map(|opened| opened.handed)),
+                (None, _) => without_beginning(end, opened),
+            };
+            Some(*assembled.exchange)
+        }
+        Record::Open(head) => {
+            let live = Lock::is_held(folder);
+            let (open, end) = collect(folder, here, head.id, None)?;
+            open.map(|open| match end {
+                Some((end, handed)) => *open.ended(end, handed).exchange,
+                None => *open.unfinished(live).exchange,
+            })
+        }
+        Record::Part { .. } | Record::Piece { .. } | Record::Gap(_) => None,
+    })
+}
+
+/// Gathers the parts of one exchange from a block, or the beginning of the log, on: to its end, which is given
+/// with what it tells was handed over, to the block of `until`, or to the end of the log.
+#[expect(clippy::type_complexity, reason = "two results that are used in two places")]
+fn collect(
+    folder: &Path,
+    from: Option<(u32, u64)>,
+    id: ExchangeId,
+    until: Option<Location>,
+) -> Result<(Option<OpenExchange>, Option<(Box<Exchange>, Option<Handed>)>), TrafficError> {
+    let scan = match from {
+        Some((segment, block)) => Scan::from(folder, segment, block)?,
+        None => Some(Scan::new(folder)?),
     };
-    let mut header = [0; SEGMENT_HEADER];
-    if !read_whole(&mut file, &mut header).map_err(io_error("read", &path))? {
-        // The writer died, or is, between making the file and writing its header.
-        return Ok(None);
-    }
-    match block::segment_version(&header) {
-        None => Err(TrafficError::NotASegment { path }),
-        Some(version) if version > FORMAT_VERSION => Err(TrafficError::Newer { path, version }),
-        Some(_) => Ok(Some(OpenSegment { file, path, at: SEGMENT_HEADER as u64 })),
-    }
-}
-
-/// Reads the block at the segment's place and moves on. `None` at the end, `Err` for what is no whole block.
-fn read_block(segment: &mut OpenSegment) -> Result<Option<Result<Vec<u8>, ()>>, TrafficError> {
-    let fault = |path: &Path| io_error("read", path);
-    let length = segment.file.metadata().map_err(fault(&segment.path))?.len();
-    if segment.at >= length {
-        return Ok(None);
-    }
-    let mut bytes = [0; BLOCK_HEADER];
-    segment.file.seek(SeekFrom::Start(segment.at)).map_err(fault(&segment.path))?;
-    if !read_whole(&mut segment.file, &mut bytes).map_err(fault(&segment.path))? {
-        return Ok(Some(Err(())));
-    }
-    let Some(header) = block::header(&bytes) else { return Ok(Some(Err(()))) };
-    if segment.at + (BLOCK_HEADER + header.stored) as u64 > length {
-        return Ok(Some(Err(())));
-    }
-    let mut stored = vec![0; header.stored];
-    if !read_whole(&mut segment.file, &mut stored).map_err(fault(&segment.path))? {
-        return Ok(Some(Err(())));
-    }
-    Ok(Some(match block::open(&bytes, header, &stored) {
-        Some(raw) => {
-            segment.at += (BLOCK_HEADER + header.stored) as u64;
-            Ok(raw)
-        }
-        None => Err(()),
-    }))
-}
-
-/// Moves to the next whole block at or after `from`; false when there is none.
-fn find_block(segment: &mut OpenSegment, from: u64) -> Result<bool, TrafficError> {
-    const WINDOW: usize = 64 << 10;
-    let mut at = from;
+    let mut open = OpenExchanges::new(usize::MAX);
+    let Some(mut scan) = scan else { return Ok((None, None)) };
     loop {
-        segment.file.seek(SeekFrom::Start(at)).map_err(io_error("read", &segment.path))?;
-        let mut window = Vec::with_capacity(WINDOW);
-        Read::by_ref(&mut segment.file)
-            .take(WINDOW as u64)
-            .read_to_end(&mut window)
-            .map_err(io_error("read", &segment.path))?;
-        if window.len() < BLOCK_HEADER {
-            return Ok(false);
+        let (location, records) = match scan.step()? {
+            Step::Block(location, _, records) => (location, records),
+            Step::Damaged(_) => continue,
+            Step::End => break,
+        };
+        if until.is_some_and(|until| (location.segment, location.block) > (until.segment, until.block)) {
+            break;
         }
-        for candidate in
-            window.windows(4).enumerate().filter(|(_, bytes)| **bytes == BLOCK_MAGIC).map(|(at, _)| at)
-        {
-            segment.at = at + candidate as u64;
-            if let Some(Ok(_)) = read_block(segment)? {
-                segment.at = at + candidate as u64;
-                return Ok(true);
-            }
-        }
-        at += (window.len() - 3) as u64;
-    }
-}
-
-fn next_record(block: &mut OpenBlock) -> Option<(u64, Location, Record)> {
-    loop {
-        let length = block.raw.get(block.at..block.at + 4)?;
-        let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
-        let bytes = block.raw.get(block.at + 4..block.at + 4 + length)?;
-        let frame = RecordFrame::decode(bytes);
-        block.at += 4 + length;
-        let location = block.location;
-        block.location.index += 1;
-        // The checksum held, so a record that does not decode is of a kind this version does not know.
-        if let Ok(frame) = frame {
-            let sequence = frame.sequence;
-            if let Some(record) = frame::to_record(frame) {
-                return Some((sequence, location, record));
+        let mut block = OpenBlock { rest: records.into(), location };
+        while let Some((location, stored)) = block.record() {
+            let Ok(Some(Stored { sequence, opened, offset, record })) = stored else { continue };
+            match record {
+                Record::Open(head) if head.id == id => open.begin(sequence, location, head),
+                Record::Part { id: owner, part } if owner == id => open.part(id, offset, part),
+                Record::Piece { id: owner, side, at, bytes } if owner == id => {
+                    open.piece(id, side, offset, Some(at), &bytes);
+                }
+                Record::End(end) if end.id == id => {
+                    return Ok((open.remove(id), Some((end, opened.map(|opened| opened.handed)))));
+                }
+                Record::Exchange(_)
+                | Record::Open(_)
+                | Record::Part { .. }
+                | Record::Piece { .. }
+                | Record::End(_)
+                | Record::Gap(_) => {}
             }
         }
     }
-}
-
-/// Fills the buffer; false when the file ends before.
-fn read_whole(file: &mut File, buffer: &mut [u8]) -> io::Result<bool> {
-    match file.read_exact(buffer) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok((open.remove(id), None))
 }
