@@ -41,7 +41,7 @@ pub(crate) fn table(rows: &[Row], absent: &[String]) -> String {
         );
     }
     for absent in absent {
-        let _ = writeln!(out, "\nabsent: {absent}");
+        let _ = writeln!(out, "\nnot measured: {absent}");
     }
     out
 }
@@ -89,7 +89,7 @@ pub(crate) fn json(rows: &[Row], absent: &[String]) -> String {
         .collect();
     let absent: Vec<String> = absent.iter().map(|absent| text(absent)).collect();
     format!(
-        "{{\n  \"machine\": {},\n  \"connections\": {CONNECTIONS},\n  \"absent\": [{}],\n  \"rows\": [\n{}\n  ]\n}}\n",
+        "{{\n  \"machine\": {},\n  \"connections\": {CONNECTIONS},\n  \"notMeasured\": [{}],\n  \"rows\": [\n{}\n  ]\n}}\n",
         text(&measure::machine()),
         absent.join(", "),
         rows.join(",\n")

@@ -41,7 +41,7 @@ pub(crate) struct Stage {
 /// Servers that are measured together; the first is what the others are compared with.
 pub(crate) struct Group {
     pub(crate) peers: Vec<Peer>,
-    /// What is not installed.
+    /// What is not installed, or did not start.
     pub(crate) absent: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl Group {
         match found {
             Ok(peer) => self.peers.push(peer),
             Err(fault) => {
-                say(&format!("absent: {fault}"));
+                say(&format!("not measured: {fault}"));
                 self.absent.push(fault);
             }
         }
@@ -264,9 +264,11 @@ impl Stage {
         }
         let mut command = Command::new(java);
         command.arg("-jar").arg(jar).args(["--port", &port.to_string(), "--root-dir"]).arg(&folder);
-        command
-            .args(["--no-request-journal", "--disable-banner", "--disable-request-logging"])
-            .args(arguments);
+        command.args(["--disable-banner", "--disable-request-logging"]).args(arguments);
+        // It records out of its journal; everywhere else the journal is only a cost.
+        if !arguments.contains(&"--record-mappings") {
+            command.arg("--no-request-journal");
+        }
         let mut peer = Peer::start(self, name, &format!("http://127.0.0.1:{port}"), &mut command)?;
         if stubs > 0 {
             peer.paths = self.paths(stubs)?;
