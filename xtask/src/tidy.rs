@@ -28,10 +28,10 @@ const IMPURE: [&str; 8] = [
 ];
 
 pub(crate) fn run(root: &Path) -> ExitCode {
-    let files = tracked(root);
+    let mut files = tracked(root);
     if files.is_empty() {
-        say("tidy: git knows no file here, so nothing can be checked");
-        return ExitCode::from(2);
+        // A source archive has no repository.
+        walk(root, Path::new(""), &mut files);
     }
     for long in long_files(root, &files) {
         say(&long);
@@ -67,6 +67,19 @@ fn tracked(root: &Path) -> Vec<PathBuf> {
         .map(PathBuf::from)
         .filter(|path| root.join(path).is_file())
         .collect()
+}
+
+/// Every file below `folder`, but for what is built or hidden.
+fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+        let path = folder.join(entry.file_name());
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if entry.path().is_file() {
+            files.push(path);
+        } else if !hidden && path != Path::new("target") {
+            walk(root, &path, files);
+        }
+    }
 }
 
 fn table(path: &Path) -> Option<Table> {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::faults;
+use super::{faults, walk};
 
 /// A house in order, and what a test adds to it.
 struct House {
@@ -125,4 +125,16 @@ fn protocol_code_is_pure_and_no_path_of_a_machine_is_kept() {
     House::new().with(room, "fn f() { let _ = std::time::Instant::now(); }\n").has("uses Instant::now");
     let path = ["see /ro", "ot/notes"].concat();
     House::new().with("README.md", &path).has("README.md holds a path of a machine");
+}
+
+#[test]
+fn an_archive_without_a_repository_is_walked() {
+    let mut house = House::new();
+    house.with("target/debug/helpers.rs", "").with(".git/misc", "");
+    let mut walked = Vec::new();
+    walk(house.folder.path(), Path::new(""), &mut walked);
+    house.without("target/debug/helpers.rs").without(".git/misc");
+    walked.sort();
+    house.files.sort();
+    assert_eq!(walked, house.files);
 }
