@@ -208,7 +208,12 @@ impl ProxyHandler {
             match self.send(&mut lease, outgoing_request, &head, upgrade.is_some(), &request_done).await {
                 Ok(response) => break (lease, response),
                 Err(Sending::Failed(fault)) => {
-                    let failure = rescue::failure_of_send(&fault, lease.tap());
+                    let malformed =
+                        tap.as_ref().and_then(TapHandle::refusal).filter(|refused| refused.in_body);
+                    let failure = match malformed {
+                        Some(refused) => rescue::failure_of_refusal(&refused.rejection),
+                        None => rescue::failure_of_send(&fault, lease.tap()),
+                    };
                     let stale = lease.connected.reused
                         && matches!(failure.kind, FailureKind::Closed | FailureKind::Reset);
                     let resend = match fault.unsent {

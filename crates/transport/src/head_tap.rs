@@ -109,6 +109,8 @@ pub struct Refused {
     pub beginning: Bytes,
     /// When its first byte was read.
     pub started: Instant,
+    /// Whether its head was good, so that its request is served, and ends with this fault in its body.
+    pub in_body: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -293,7 +295,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
                         let trailers = Bytes::copy_from_slice(walker.trailers());
                         match head::trailers(&trailers) {
                             Ok(fields) => self.message_ended((!fields.is_empty()).then_some(fields)),
-                            Err(rejection) => self.refuse(rejection),
+                            Err(rejection) => {
+                                self.refuse(rejection);
+                                return true;
+                            }
                         }
                     }
                     self.released > 0
@@ -489,12 +494,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
             self.goodbye = Some(Goodbye::Write(render(&rejection)));
         }
         let beginning = Bytes::copy_from_slice(&self.pending[..self.pending.len().min(4 << 10)]);
+        let in_body = !matches!(self.state, State::Head);
         self.pending.clear();
         self.released = 0;
         self.state = State::Refused;
         let started = self.started.take().unwrap_or(self.progress);
         let mut shared = self.shared.lock();
-        shared.rejection = Some(Refused { rejection, beginning, started });
+        shared.rejection = Some(Refused { rejection, beginning, started, in_body });
         if let Some(waker) = shared.continue_waiter.take() {
             waker.wake();
         }

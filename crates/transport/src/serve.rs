@@ -166,7 +166,7 @@ where
     });
     // The faults of a connection were told to whoever had a request on it.
     let _ = ended.await;
-    if let Some(refused) = tap.refusal() {
+    if let Some(refused) = tap.refusal().filter(|refused| !refused.in_body) {
         handler.refused(refused);
     }
 }

@@ -31,7 +31,7 @@ const CASES: &[(&str, &str)] = &[
     ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Content-Length\r\n\r\n", "400"),
     ("GET / HTTP/1.1\r\nHost: a\r\nExpect: nonsense\r\n\r\n", "417"),
     ("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", "400"),
-    ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "405"),
+    ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nConnection: close\r\n\r\n", "405"),
     ("\u{16}\u{3}\u{1}\u{2}", "400"),
     ("\u{1}\u{2}\u{3}", "400"),
 ];
@@ -52,6 +52,29 @@ fn ambiguous_requests_are_refused_and_never_forwarded() {
     assert!(upstream.received().starts_with("GET /alive "));
     let ended = recorder.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.told);
+}
+
+#[test]
+fn a_body_whose_framing_breaks_is_refused_and_never_ends_for_the_upstream() {
+    let context = TestContext::new();
+    let upstream = Upstream::start(|mut connection| connection.drain());
+    let recorder = context.start(&["record", &upstream.url(), "--name", "bodies", "--json"]);
+    let bodies =
+        ["ZZ\r\n", "+5\r\nhello\r\n", "5\nhello\r\n", "5\r\nhello\n0\r\n\r\n", "0\r\nA: b\r\n c\r\n\r\n"];
+    for body in bodies {
+        let request =
+            format!("POST /{} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}", body.len());
+        let answer = exchange_raw(recorder.address(), request.as_bytes(), Duration::from_secs(20));
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with("HTTP/1.1 400 ") && answer.contains("mimeo-error: framing"),
+            "{body:?}: {answer}"
+        );
+        assert!(recorder.wait_for("\"error\"").contains("\"framing\""));
+    }
+    assert!(!upstream.received().contains("\r\n0\r\n\r\n"), "the upstream saw no end");
+    assert_eq!(recorder.stop().code, Some(0));
+    assert_eq!(context.session("bodies")["entryCount"], bodies.len(), "one entry each");
 }
 
 #[test]
