@@ -1,5 +1,6 @@
 //! Large bodies: files named by the digest of their bytes, `bodies/aa/aa…`, and unfinished ones beside them.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -102,15 +103,21 @@ impl BodyFiles {
         Ok(removed)
     }
 
-    /// Makes a body and its name survive a loss of power.
-    pub(crate) fn sync(&self, digest: Digest) -> Result<(), TrafficError> {
-        let path = self.path(digest);
-        self.disk
-            .open(&path)
-            .and_then(|mut file| file.sync())
-            .and_then(|()| self.disk.sync_folder(path.parent().unwrap_or(&self.folder)))
-            .and_then(|()| self.disk.sync_folder(&self.folder))
-            .map_err(io_error("synchronise", &path))
+    /// Makes bodies and their names survive a loss of power; the folder of bodies itself is the caller's. Goes
+    /// through all of them and tells the first fault.
+    pub(crate) fn sync(&self, digests: &BTreeSet<Digest>) -> Result<(), TrafficError> {
+        let mut outcome = Ok(());
+        let mut folders = BTreeSet::from([self.folder.clone()]);
+        for digest in digests {
+            let path = self.path(*digest);
+            let synced = self.disk.open(&path).and_then(|mut file| file.sync());
+            outcome = outcome.and(synced.map_err(io_error("synchronise", &path)));
+            folders.extend(path.parent().map(Path::to_owned));
+        }
+        for folder in folders {
+            outcome = outcome.and(self.disk.sync_folder(&folder).map_err(io_error("synchronise", &folder)));
+        }
+        outcome
     }
 
     fn path(&self, digest: Digest) -> PathBuf {

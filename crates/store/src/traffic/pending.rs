@@ -60,6 +60,12 @@ impl Pending {
         self.bytes.len() - self.start
     }
 
+    /// Number of records of the group that are written.
+    pub(crate) fn written(&self) -> u32 {
+        let waiting: u32 = self.blocks.iter().map(|block| block.contents.records).sum();
+        self.records - waiting
+    }
+
     /// The first block with its records; it takes no more of them.
     pub(crate) fn front(&mut self) -> Option<(Contents, &[u8])> {
         let block = self.blocks.front_mut()?;
@@ -105,7 +111,7 @@ mod tests {
         let places: Vec<_> = (0..5).map(|_| append(&mut pending, b"abc", 6)).collect();
         assert_eq!(places, [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4)]);
         assert_eq!(pending.front().map(|(contents, bytes)| (contents.records, bytes.len())), Some((2, 6)));
-        assert_eq!(pending.pop(), 0);
+        assert_eq!((pending.written(), pending.pop(), pending.written()), (0, 0, 2));
         assert_eq!(pending.len(), 9);
         assert_eq!((pending.pop(), pending.pop()), (1, 2));
         assert_eq!((pending.len(), append(&mut pending, b"abc", 6)), (0, (3, 0)));

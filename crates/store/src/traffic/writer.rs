@@ -49,6 +49,9 @@ pub struct Discarded {
     pub exchanges: u64,
     /// Other records: parts and ends of opened exchanges, and gaps.
     pub others: u64,
+    /// The beginning of the group, when it was written before the disk failed: its place, and the number of
+    /// records that are there. Those with a smaller index are on disk and may be announced.
+    pub written: Option<(Location, u32)>,
 }
 
 /// The one writer of a session's log.
@@ -67,6 +70,8 @@ pub struct LogWriter {
     left_behind: Vec<OpenSegment>,
     names_unsynced: bool,
     bodies_unsynced: BTreeSet<Digest>,
+    /// Why a segment that was sealed could not be synchronised.
+    sync_fault: Option<TrafficError>,
 
     next_sequence: u64,
     opened: HashMap<ExchangeId, OpenedExchange>,
@@ -151,6 +156,7 @@ impl LogWriter {
             left_behind: Vec::new(),
             names_unsynced: true,
             bodies_unsynced: BTreeSet::new(),
+            sync_fault: None,
             next_sequence: 1,
             opened: HashMap::new(),
             pending: Pending::default(),
@@ -237,10 +243,11 @@ impl LogWriter {
         Ok(self.group.take())
     }
 
-    /// Gives up the records in memory. Exchanges that were opened by them are forgotten, so their parts are
+    /// Gives up the records in memory; tells what that was, and what of their group is on disk. Exchanges that were opened by them are forgotten, so their parts are
     /// too.
     pub fn discard(&mut self) -> Discarded {
-        let mut discarded = Discarded::default();
+        let written = self.group.take().map(|place| (place, self.pending.written()));
+        let mut discarded = Discarded { written, ..Discarded::default() };
         for block in self.pending.clear() {
             let begun = u64::from(block.contents.begun);
             discarded.exchanges += begun;
@@ -248,7 +255,6 @@ impl LogWriter {
             self.next_sequence = self.next_sequence.min(block.contents.first_sequence);
         }
         self.sealed.clear();
-        self.group = None;
         self.opened.retain(|_, opened| matches!(opened.place, OpenedPlace::Written { .. }));
         discarded
     }
@@ -259,9 +265,12 @@ impl LogWriter {
     /// A file whose synchronisation failed is not tried again, since the system may have dropped its data
     /// already: the fault is told once, and the next block goes to a new segment.
     pub fn sync(&mut self) -> Result<(), TrafficError> {
-        let mut outcome = Ok(());
-        for digest in std::mem::take(&mut self.bodies_unsynced) {
-            outcome = outcome.and(self.bodies.sync(digest));
+        let mut outcome = self.sync_fault.take().map_or(Ok(()), Err);
+        let bodies = std::mem::take(&mut self.bodies_unsynced);
+        if !bodies.is_empty() {
+            outcome = outcome.and(self.bodies.sync(&bodies));
+            // Their folder may be new in the session's.
+            self.names_unsynced = true;
         }
         for mut segment in std::mem::take(&mut self.left_behind) {
             outcome = outcome.and(segment.sync());
@@ -421,8 +430,10 @@ impl LogWriter {
     fn write_sealed(&mut self) -> Result<Location, TrafficError> {
         if self.segment.as_ref().is_some_and(|segment| segment.length >= self.settings.segment)
             && let Some(mut full) = self.segment.take()
+            && let Err(fault) = full.sync()
         {
-            full.sync()?;
+            // Told by the next synchronisation, which would otherwise claim what is not so.
+            self.sync_fault.get_or_insert(fault);
         }
         let mut segment = match self.segment.take() {
             Some(segment) => segment,
