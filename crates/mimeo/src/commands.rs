@@ -13,8 +13,9 @@ mod show;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use mimeo_engine::{Problem, Workspace};
+use mimeo_engine::{Problem, ProblemKind, Workspace};
 use time::UtcOffset;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{self, Exit};
 use crate::settings;
@@ -73,23 +74,27 @@ pub(crate) async fn run(command: Command, context: Context) -> Result<Exit, Prob
     }
 }
 
-/// Completes at the next interrupt or request to end.
-pub(crate) async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => {
-                signals.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = terminated => {}
-        told = tokio::signal::ctrl_c() => {
-            if told.is_err() {
-                std::future::pending::<()>().await;
-            }
+/// Ctrl-C and SIGTERM, heard from the moment this exists: a server listens before it says where it is.
+pub(crate) struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    pub(crate) fn listen() -> Result<Self, Problem> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Problem::new(ProblemKind::Unavailable, format!("signals cannot be listened to: {error}"))
+            })
+        };
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Completes at the next one.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

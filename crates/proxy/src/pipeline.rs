@@ -210,10 +210,12 @@ impl ProxyHandler {
                 Err(Sending::Failed(fault)) => {
                     let malformed =
                         tap.as_ref().and_then(TapHandle::refusal).filter(|refused| refused.in_body);
-                    let failure = match malformed {
-                        Some(refused) => rescue::failure_of_refusal(&refused.rejection),
-                        None => rescue::failure_of_send(&fault, lease.tap()),
-                    };
+                    if let Some(refused) = malformed {
+                        let failure = rescue::failure_of_refusal(&refused.rejection);
+                        let code = refused.rejection.code;
+                        return self.fail_with(tap.as_ref(), response_carrier, failure, code).await;
+                    }
+                    let failure = rescue::failure_of_send(&fault, lease.tap());
                     let stale = lease.connected.reused
                         && matches!(failure.kind, FailureKind::Closed | FailureKind::Reset);
                     let resend = match fault.unsent {
@@ -376,13 +378,25 @@ impl ProxyHandler {
         carrier: Option<Carrier>,
         failure: Failure,
     ) -> Response<ProxyBody> {
+        let code = failure.kind.code();
+        self.fail_with(tap, carrier, failure, code).await
+    }
+
+    /// Answers with a failure under a code that says more than its kind.
+    async fn fail_with(
+        &self,
+        tap: Option<&TapHandle>,
+        carrier: Option<Carrier>,
+        failure: Failure,
+        code: &str,
+    ) -> Response<ProxyBody> {
         if let Some(tap) = tap {
             tap.decide(false);
         }
         if failure.kind.is_upstream() {
             self.worker.counters.failure();
         }
-        let (response, body) = local_problem(&failure);
+        let (response, body) = local_problem(&failure, code);
         if let Some(carrier) = carrier {
             record_local(carrier, failure, &response, &body).await;
         }
@@ -441,7 +455,7 @@ enum Sending {
     TimedOut,
 }
 
-fn local_problem(failure: &Failure) -> (Response<()>, Bytes) {
+fn local_problem(failure: &Failure, code: &str) -> (Response<()>, Bytes) {
     let status = match failure.kind {
         FailureKind::Refusal if failure.detail.starts_with("CONNECT") => StatusCode::METHOD_NOT_ALLOWED,
         FailureKind::Refusal if failure.detail.starts_with("the request body is longer") => {
@@ -449,7 +463,7 @@ fn local_problem(failure: &Failure) -> (Response<()>, Bytes) {
         }
         kind => rescue::status_of(kind),
     };
-    rescue::problem(status, failure.kind.code(), &failure.detail)
+    rescue::problem(status, code, &failure.detail)
 }
 
 async fn record_local(carrier: Carrier, failure: Failure, response: &Response<()>, body: &Bytes) {

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use mimeo_engine::{Authority, Problem, ProblemKind};
 use tokio::process::Command;
 
-use crate::commands::interrupted;
+use crate::commands::Interrupts;
 use crate::exit::Exit;
 
 /// Variables that name a file of trusted certificates, all of them: system roots and the CA.
@@ -29,6 +29,7 @@ pub(crate) async fn run(
     proxy: SocketAddr,
     authority: &Authority,
     root: &Path,
+    interrupts: &mut Interrupts,
 ) -> Result<Exit, Problem> {
     let [program, arguments @ ..] = command else { return Ok(Exit::Ok) };
     let url = format!("http://{proxy}");
@@ -57,7 +58,7 @@ pub(crate) async fn run(
         tokio::select! {
             status = child.wait() => break status,
             // The terminal sends the interrupt to the command as well; it ends as it sees fit.
-            () = interrupted() => {}
+            () = interrupts.next() => {}
         }
     };
     let status = status.map_err(|error| {

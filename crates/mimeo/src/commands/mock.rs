@@ -12,7 +12,7 @@ use mimeo_engine::recording::UpstreamOptions;
 use mimeo_engine::{Fidelity, Problem, ProblemKind, Speed};
 use serde_json::json;
 
-use crate::commands::{Context, child, interrupted};
+use crate::commands::{Context, Interrupts, child};
 use crate::exit::Exit;
 use crate::terminal::exchange_line;
 use crate::terminal::format::cut;
@@ -125,6 +125,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
         },
         intercept: arguments.mitm || !arguments.command.is_empty(),
     };
+    let mut interrupts = Interrupts::listen()?;
     let announce = (!arguments.quiet).then(|| printer(&arguments, context));
     let (requests, mocks) = (loaded.library.requests(), loaded.library.mocks().len());
     let server = MockServer::start(&workspace, loaded.library, options, announce).await.map_err(told)?;
@@ -141,16 +142,16 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
         );
     }
     let ended = if arguments.command.is_empty() {
-        interrupted().await;
+        interrupts.next().await;
         Ok(Exit::Ok)
     } else {
         let authority = workspace.authority().map_err(told)?;
-        child::run(&arguments.command, server.address(), &authority, workspace.root()).await
+        child::run(&arguments.command, server.address(), &authority, workspace.root(), &mut interrupts).await
     };
     let stopping = server.stop();
     let mocked = tokio::select! {
         mocked = stopping => mocked.map_err(told)?,
-        () = interrupted() => return Ok(Exit::Interrupted),
+        () = interrupts.next() => return Ok(Exit::Interrupted),
     };
     let _ = writeln!(err, "\n  {} requests", mocked.counts.requests);
     if !mocked.departures.is_empty() {

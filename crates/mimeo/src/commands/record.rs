@@ -13,7 +13,7 @@ use mimeo_engine::recording::{RecordOptions, Recorded, Recording, UpstreamOption
 use mimeo_engine::{Problem, ProblemKind, Workspace};
 use serde_json::json;
 
-use crate::commands::{Context, child, interrupted};
+use crate::commands::{Context, Interrupts, child};
 use crate::exit::Exit;
 use crate::terminal::exchange_line;
 use crate::terminal::format::{cut, duration, size};
@@ -130,6 +130,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
             let _ = writeln!(err, "{WARNING}warning:{WARNING:#} {warning}");
         }
     }
+    let mut interrupts = Interrupts::listen()?;
     let lines = Arc::new(Lines::default());
     let options = RecordOptions {
         name: arguments.name.clone(),
@@ -157,16 +158,18 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Exit,
     let recording = Recording::start(&workspace, options, announce).await.map_err(|error| error.problem())?;
     head(&recording, &way, &arguments);
     let ended = if arguments.command.is_empty() {
-        wait_for_stop().await
+        interrupts.next().await;
+        Ok(Exit::Ok)
     } else {
         let authority = workspace.authority().map_err(|error| error.problem())?;
-        child::run(&arguments.command, recording.address(), &authority, workspace.root()).await
+        child::run(&arguments.command, recording.address(), &authority, workspace.root(), &mut interrupts)
+            .await
     };
     // A second interrupt does not wait for what is in flight.
     let stopping = recording.stop();
     let recorded = tokio::select! {
         recorded = stopping => recorded.map_err(|error| error.problem())?,
-        () = interrupted() => return Ok(Exit::Interrupted),
+        () = interrupts.next() => return Ok(Exit::Interrupted),
     };
     if let Some(output) = &arguments.output {
         let source = mimeo_engine::files::Source::Session(Box::new(recorded.session.clone()));
@@ -317,12 +320,6 @@ async fn summary(workspace: &Workspace, recorded: &Recorded, arguments: &Argumen
         );
     }
     Ok(())
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn wait_for_stop() -> Result<Exit, Problem> {
-    interrupted().await;
-    Ok(Exit::Ok)
 }
 
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {

@@ -11,7 +11,7 @@ use mimeo_engine::runs::{self, CLOUD_API_NOISE, ReplayOptions, ReportKind};
 use mimeo_engine::{IgnoreRule, Outcome, Problem, ProblemKind, ReplaySpeed, Run};
 use tokio::sync::watch;
 
-use crate::commands::{Context, interrupted};
+use crate::commands::{Context, Interrupts};
 use crate::exit::Exit;
 use crate::terminal::style::{BOLD, DIM};
 
@@ -146,6 +146,7 @@ async fn replay(
     let told = |error: mimeo_engine::Error| error.problem();
     let workspace = context.workspace().await?;
     let source = workspace.find_source(reference).await.map_err(told)?;
+    let mut interrupts = Interrupts::listen()?;
     let (stop, stopping) = watch::channel(false);
     let bar = progress_bar(judging.quiet);
     let running = workspace.replay(
@@ -160,7 +161,7 @@ async fn replay(
         tokio::select! {
             outcome = &mut running => break outcome,
             // The first interrupt ends the run and still reports; a second one ends the program.
-            () = interrupted() => {
+            () = interrupts.next() => {
                 if stop.send_replace(true) {
                     return Ok(Exit::Interrupted);
                 }

@@ -111,6 +111,41 @@ fn odd_targets_travel_byte_for_byte_and_are_answered_from_the_recording() {
 }
 
 #[test]
+fn every_malformed_request_of_the_corpus_is_met_as_it_says() {
+    let cases = testbed::corpus::framing();
+    let faults: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = cases
+            .chunks(cases.len().div_ceil(4))
+            .map(|cases| {
+                scope.spawn(move || {
+                    let context = TestContext::new();
+                    cases.iter().filter_map(|case| meet(&context, case).err()).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect()
+    });
+    assert!(faults.is_empty(), "{} of {} cases:\n{}", faults.len(), cases.len(), faults.join("\n"));
+}
+
+fn meet(context: &TestContext, case: &testbed::corpus::Case) -> Result<(), String> {
+    let upstream = testbed::upstream::Upstream::http1().start();
+    let recorder = context.start(&["record", &upstream.url(), "--quiet"]);
+    let mut client = testbed::client::RawClient::connect(recorder.address());
+    client.send(&case.bytes);
+    if case.then == testbed::corpus::Then::Finish {
+        client.finish_sending();
+    }
+    let heard = client.read_all(Duration::from_secs(15));
+    let judged = case.judge(&heard, &upstream.received_bytes(), "Mimeo-Error");
+    let ended = recorder.stop();
+    if ended.code != Some(0) {
+        return Err(format!("{}: the recorder ended with {:?}", case.name, ended.code));
+    }
+    judged
+}
+
+#[test]
 fn heads_have_limits() {
     let context = TestContext::new();
     let upstream = Upstream::json("{}");
