@@ -272,7 +272,7 @@ fn a_loss_of_power_takes_nothing_that_was_synchronised() {
         let folder = tempfile::tempdir().expect("a folder");
         let nth = seed % 120 + 1;
         let fault = if seed % 3 == 0 { Fault::Full } else { Fault::Broken };
-        let lasts = if seed % 2 == 0 { u64::MAX } else { 1 };
+        let lasts = [u64::MAX, 1, 2, 3][seed as usize % 4];
         let disk = FaultyDisk::new(nth, lasts, fault);
         let told = record(&disk, folder.path(), 1).unwrap_or_default();
         disk.lose_power(seed);
@@ -299,6 +299,28 @@ fn a_loss_of_power_takes_nothing_that_was_synchronised() {
         assert!(seen.contains_key(&exchange(5_000).id));
     }
     assert!(kept > 1_000);
+}
+
+#[test]
+fn a_write_that_failed_leaves_nothing_in_the_way_of_a_shorter_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The fourth operation writes the second block, the third the first: the first two begin the segment.
+    let disk = FaultyDisk::new(4, 1, Fault::Full);
+    let mut log =
+        LogWriter::open_on(disk.clone(), folder.path(), session(), Settings::default()).expect("a log");
+    log.append(&Record::Exchange(Box::new(exchange(1))));
+    log.flush().expect("written");
+    for number in 2..40 {
+        log.append(&Record::Exchange(Box::new(exchange(number))));
+    }
+    assert!(matches!(log.flush(), Err(TrafficError::Full { .. })));
+    assert_eq!(log.discard().exchanges, 38);
+    log.append(&Record::Exchange(Box::new(exchange(2))));
+    log.flush().expect("written");
+    let mut reader = LogReader::open(folder.path());
+    while reader.read().expect("readable").is_some() {}
+    assert_eq!((reader.damage_count(), reader.torn_tail()), (0, None));
+    assert_eq!(contents(folder.path()).len(), 2);
 }
 
 #[test]

@@ -15,7 +15,7 @@ const SEGMENT_HEADER: usize = 36;
 const BLOCK_HEADER: usize = 40;
 
 /// The offsets of the blocks of a segment, and its end.
-fn blocks(bytes: &[u8]) -> Vec<usize> {
+pub(crate) fn blocks(bytes: &[u8]) -> Vec<usize> {
     let mut at = SEGMENT_HEADER;
     let mut blocks = vec![at];
     while at < bytes.len() {

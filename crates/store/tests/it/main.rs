@@ -1,6 +1,10 @@
 //! The store as its callers use it.
 
+mod arbitrary;
 mod catalog;
 mod damage;
 mod exchanges;
 mod log;
+mod properties;
+mod resume;
+mod streams;
