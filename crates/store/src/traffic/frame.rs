@@ -81,7 +81,6 @@ struct RecordFrame {
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-#[expect(clippy::large_enum_variant, reason = "a frame lives on the stack while it is written or read")]
 enum Kind {
     #[prost(message, tag = "2")]
     Exchange(ExchangeFrame),

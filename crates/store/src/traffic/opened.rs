@@ -96,12 +96,12 @@ impl OpenExchanges {
     }
 
     /// Takes a frame, which is the `number`th of its exchange.
-    pub(crate) fn frame(&mut self, id: ExchangeId, number: u64, frame: Frame) {
+    pub(crate) fn frame(&mut self, id: ExchangeId, number: u64, frame: &Frame) {
         let Some(open) = self.charge(id, frame.payload.len() + size_of::<Frame>()) else { return };
         open.frames_torn |= number != open.frames.len() as u64;
         // A slice would keep the whole block in memory for as long as the exchange is open.
         let payload = Bytes::copy_from_slice(&frame.payload);
-        open.frames.push(Frame { payload, ..frame });
+        open.frames.push(Frame { payload, ..frame.clone() });
         self.keep_within_budget();
     }
 
@@ -110,7 +110,7 @@ impl OpenExchanges {
         match part {
             Part::RequestBody(bytes) => self.piece(id, Side::Request, offset, None, &bytes),
             Part::ResponseBody(bytes) => self.piece(id, Side::Response, offset, None, &bytes),
-            Part::Frame(frame) => self.frame(id, offset, frame),
+            Part::Frame(frame) => self.frame(id, offset, &frame),
         }
     }
 

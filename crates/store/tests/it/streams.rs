@@ -17,7 +17,8 @@ const MS: Duration = Duration::from_millis(1);
 /// An exchange whose response body has `pieces` pieces, a frame after each.
 fn whole(number: u64, pieces: u64) -> Exchange {
     let mut whole = exchange(number);
-    let body: String = (0..pieces).map(|piece| format!("piece {piece} of {number}\n")).collect();
+    let lines: Vec<String> = (0..pieces).map(|piece| format!("piece {piece} of {number}\n")).collect();
+    let body = lines.concat();
     whole.response.as_mut().expect("answered").body = Body::from_bytes(body);
     whole.frames = (0..pieces).map(|piece| frame(piece as u32)).collect();
     whole
@@ -170,7 +171,7 @@ fn an_interrupted_stream_keeps_its_pieces_and_their_instants() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut log = writer(folder.path(), Settings::default());
     let mut head = exchange(1);
-    (head.failure, head.frames, head.timings) = (None, Vec::new(), Default::default());
+    (head.failure, head.frames, head.timings) = (None, Vec::new(), mimeo_model::Timings::default());
     let id = head.id;
     let response = head.response.take();
     log.append(&Record::Open(Box::new(head.clone())));
