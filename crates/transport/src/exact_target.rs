@@ -85,10 +85,10 @@ mod tests {
     #[test]
     fn a_target_goes_out_of_a_head_and_into_it_again() {
         let head = b"GET /\xff<x> HTTP/1.1\r\nHost: a\r\n\r\n";
-        let held = with_placeholder(head, b"/\xff<x>").expect("a head");
-        assert_eq!(&held[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let shown = with_placeholder(head, b"/\xff<x>").expect("a head");
+        assert_eq!(&shown[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         let mut outgoing = Outgoing::default();
-        outgoing.take(&held, &Bytes::from_static(b"/\xff<x>"));
+        outgoing.take(&shown, &Bytes::from_static(b"/\xff<x>"));
         assert_eq!(&outgoing.0[..], head);
     }
 }
