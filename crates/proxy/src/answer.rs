@@ -265,6 +265,13 @@ fn tell(miss: &Miss) -> (Response<()>, Bytes) {
         "code": FailureKind::Miss.code(),
         "closest": candidates,
     });
+    if !miss.unanswered.is_empty() {
+        let recorded = miss
+            .unanswered
+            .iter()
+            .map(|recorded| json!({"id": recorded.id.to_string(), "why": recorded.why.as_str()}));
+        document["recordedWithoutAnswer"] = recorded.collect();
+    }
     if miss.lost > 0 {
         document["lostByTheRecording"] = json!(miss.lost);
     }

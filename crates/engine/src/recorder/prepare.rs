@@ -2,7 +2,7 @@
 
 use mimeo_model::Exchange;
 use mimeo_rules::detect::graphql;
-use mimeo_rules::redaction::Redactor;
+use mimeo_rules::redaction::{self, Redactor};
 
 /// Hides credentials and notes GraphQL operations.
 pub(crate) struct Prepare {
@@ -19,8 +19,10 @@ impl Prepare {
         if exchange.graphql.is_empty() {
             exchange.graphql = graphql::operations(&exchange.request);
         }
-        if let Some(redactor) = &self.redactor {
-            redactor.redact(exchange);
+        match &self.redactor {
+            Some(redactor) => redactor.redact(exchange),
+            // Credentials are kept where they were asked to be kept; a URL is no place for them.
+            None => redaction::strip_userinfo(exchange),
         }
     }
 }
