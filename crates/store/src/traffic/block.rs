@@ -129,14 +129,56 @@ pub(crate) fn open(
     let raw = if header.raw <= TRUSTED {
         decompressor.decompress(payload, header.raw).ok()?
     } else {
-        let mut raw = Vec::new();
-        let decoder = zstd::stream::read::Decoder::with_buffer(payload).ok()?;
-        decoder.take(header.raw as u64 + 1).read_to_end(&mut raw).ok()?;
-        raw
+        unpack(payload, header.raw)?
     };
     (raw.len() == header.raw).then_some(raw)
 }
 
+/// Unpacks piece by piece, and no more than one byte beyond what was said.
+fn unpack(payload: &[u8], said: usize) -> Option<Vec<u8>> {
+    let mut raw = Vec::new();
+    let decoder = zstd::stream::read::Decoder::with_buffer(payload).ok()?;
+    decoder.take(said as u64 + 1).read_to_end(&mut raw).ok()?;
+    Some(raw)
+}
+
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(records: &[u8]) -> Vec<u8> {
+        let mut block = Vec::new();
+        let contents = Contents { first_sequence: 7, begun: 2, records: 3 };
+        seal(&mut compressor().expect("zstd"), records, contents, &mut block).expect("sealed");
+        block
+    }
+
+    fn opened(block: &[u8]) -> Option<Vec<u8>> {
+        let (bytes, payload) = block.split_first_chunk()?;
+        open(&mut zstd::bulk::Decompressor::new().expect("zstd"), &header(bytes)?, payload)
+    }
+
+    #[test]
+    fn a_block_of_any_length_is_read_as_it_was_written() {
+        for length in [0, 1, 1_000, TRUSTED, TRUSTED + 1] {
+            let records: Vec<_> = (0..length).map(|at| (at * at / 7) as u8).collect();
+            let block = sealed(&records);
+            assert!(opened(&block) == Some(records), "{length}");
+            let header = header(block.first_chunk().expect("a header")).expect("a header");
+            assert_eq!((header.next_sequence(), header.records), (9, 3));
+            assert_eq!(header.extent(), block.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_payload_that_unpacks_to_more_than_was_said_takes_no_more_memory() {
+        let block = sealed(&vec![0; 100 << 20]);
+        let payload = &block[BLOCK_HEADER..];
+        assert!(payload.len() < 64 << 10);
+        assert_eq!(unpack(payload, 5 << 20).map(|raw| raw.len()), Some((5 << 20) + 1));
+    }
 }

@@ -46,6 +46,9 @@ pub(crate) struct Scan {
     pub(crate) damages: Vec<Damage>,
     pub(crate) damage_count: u64,
     pub(crate) torn: Option<TornTail>,
+    /// What a writer does between two looks at the same place.
+    #[cfg(test)]
+    meanwhile: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// What a step of the walk leads to.
@@ -69,6 +72,8 @@ impl Scan {
             damages: Vec::new(),
             damage_count: 0,
             torn: None,
+            #[cfg(test)]
+            meanwhile: None,
         })
     }
 
@@ -95,6 +100,10 @@ impl Scan {
             let mut place = segment.read(at, &mut self.decompressor)?;
             if let Place::Block(header, records) = place {
                 return Ok(self.pass(header, records));
+            }
+            #[cfg(test)]
+            if let Some(meanwhile) = self.meanwhile.take() {
+                meanwhile();
             }
             // A writer may be at work. What looks torn or damaged may have become whole by the time at which
             // something is seen to follow it, since blocks and segments are written one after the other; so it
@@ -193,4 +202,60 @@ enum Opening {
     Segment,
     Damaged,
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::traffic::block::{self, Contents};
+    use mimeo_model::SessionId;
+
+    fn a_block(first_sequence: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let contents = Contents { first_sequence, begun: 1, records: 1 };
+        block::seal(&mut block::compressor().expect("zstd"), b"records", contents, &mut bytes)
+            .expect("sealed");
+        bytes
+    }
+
+    fn sequences(scan: &mut Scan) -> Vec<u64> {
+        let mut sequences = Vec::new();
+        loop {
+            match scan.step().expect("readable") {
+                Step::Block(_, header, _) => sequences.push(header.first_sequence),
+                Step::Damaged(_) => panic!("nothing is damaged"),
+                Step::End => return sequences,
+            }
+        }
+    }
+
+    /// A writer completes what it was writing, and more, after it was seen incomplete.
+    #[test]
+    fn what_becomes_whole_while_it_is_looked_at_is_neither_damaged_nor_passed_over() {
+        let begun = [&segment::header(SessionId::from_bytes([1; 16]), 1)[..], &a_block(1)].concat();
+        let whole = [&begun[..], &a_block(2), &a_block(3)].concat();
+        let next = [&segment::header(SessionId::from_bytes([1; 16]), 2)[..], &a_block(4)].concat();
+        for seen in begun.len()..whole.len() {
+            for sealed in [false, true] {
+                let folder = tempfile::tempdir().expect("a folder");
+                let first = segment::path(folder.path(), 1);
+                fs::write(&first, &whole[..seen]).expect("written");
+                let mut scan = Scan::new(folder.path()).expect("a scan");
+                let (whole, next) = (whole.clone(), next.clone());
+                let second = segment::path(folder.path(), 2);
+                scan.meanwhile = Some(Box::new(move || {
+                    fs::write(&first, whole).expect("written");
+                    if sealed {
+                        fs::write(&second, next).expect("written");
+                    }
+                }));
+                let mut found = sequences(&mut scan);
+                found.extend(sequences(&mut scan));
+                assert_eq!(found, if sealed { vec![1, 2, 3, 4] } else { vec![1, 2, 3] }, "{seen}, {sealed}");
+                assert_eq!((scan.damage_count, scan.torn), (0, None));
+            }
+        }
+    }
 }

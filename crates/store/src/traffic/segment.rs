@@ -224,3 +224,39 @@ impl Segment {
         Ok(&buffer[..filled])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::block::Contents;
+
+    #[test]
+    fn a_block_is_found_wherever_it_begins() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut found = Vec::new();
+        block::seal(&mut block::compressor().expect("zstd"), b"records", Contents::default(), &mut found)
+            .expect("sealed");
+        for at in (WINDOW - BLOCK_HEADER - 2..WINDOW + 3).chain([0, 1, 2 * WINDOW - 20]) {
+            // Magic without a header, of which there may be any number in compressed bytes.
+            let mut bytes = BLOCK_MAGIC.repeat(at / 4 + 1);
+            bytes.truncate(at);
+            bytes.extend_from_slice(&found);
+            fs::write(path(folder.path(), 1), bytes).expect("written");
+            let segment = Segment::open(folder.path(), 1).expect("readable").expect("there");
+            assert_eq!(segment.find(0).expect("readable"), Some(at as u64));
+            assert_eq!(segment.find(at as u64 + 1).expect("readable"), None);
+        }
+    }
+
+    #[test]
+    fn only_files_with_the_name_of_a_segment_are_segments() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in
+            ["00000010.mseg", "00000002.mseg", "2.mseg", "00000003.mseg.bak", "x.mseg", "123456789.mseg"]
+        {
+            fs::write(folder.path().join(name), b"").expect("written");
+        }
+        assert_eq!(numbers(folder.path()).expect("listed"), [2, 10, 123_456_789]);
+        assert_eq!(numbers(&folder.path().join("nowhere")).expect("nothing"), []);
+    }
+}
