@@ -17,7 +17,8 @@ pub use sessions::SessionUpdate;
 /// A catalog.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    pool: SqlitePool,
+    writer: SqlitePool,
+    readers: SqlitePool,
 }
 
 /// Why the catalog could not answer.
@@ -69,13 +70,15 @@ impl Catalog {
     /// Opens the database at `path`, which is made when it is not there, and brings its schema up to date.
     pub async fn open(path: &Path) -> Result<Self, CatalogError> {
         let fault = |source| CatalogError::Open { path: path.to_owned(), source };
-        let pool = engine::connect(path).await.map_err(fault)?;
-        engine::migrate(&pool, path).await?;
-        Ok(Self { pool })
+        let (writer, readers) = engine::connect(path).await.map_err(fault)?;
+        engine::migrate(&writer, path).await?;
+        Ok(Self { writer, readers })
     }
 
     /// Closes the connections, after what is under way.
     pub async fn close(&self) {
-        self.pool.close().await;
+        // The last to go tidies the write-ahead log up, which only a connection that writes can.
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }

@@ -6,7 +6,8 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::catalog::{Catalog, CatalogError, engine};
 
-const COLUMNS: &str = "id, name, mode, target, port, state, created_at, stopped_at, entries, errors, bytes, lost, keeps_credentials";
+/// Shortest beginning of an identifier that is taken for one; a shorter text can only be a name.
+const SHORTEST_BEGINNING: usize = 4;
 
 /// What changes in a session while it runs.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +46,7 @@ impl Catalog {
         .bind(session.bytes as i64)
         .bind(session.lost as i64)
         .bind(i64::from(session.keeps_credentials))
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await;
         match added {
             Ok(_) => Ok(()),
@@ -56,7 +57,7 @@ impl Catalog {
 
     /// Changes what changes while a session runs.
     pub async fn update_session(&self, id: SessionId, update: &SessionUpdate) -> Result<(), CatalogError> {
-        sqlx::query(
+        let updated = sqlx::query(
             "UPDATE sessions SET state = $2, stopped_at = $3, entries = $4, errors = $5, bytes = $6, lost = $7 \
              WHERE id = $1",
         )
@@ -67,15 +68,19 @@ impl Catalog {
         .bind(update.errors as i64)
         .bind(update.bytes as i64)
         .bind(update.lost as i64)
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await?;
-        Ok(())
+        match updated.rows_affected() {
+            0 => Err(CatalogError::Unknown { what: "session", reference: id.to_string() }),
+            _ => Ok(()),
+        }
     }
 
     /// All sessions, newest first.
     pub async fn sessions(&self) -> Result<Vec<Session>, CatalogError> {
-        let query = const_format("SELECT ", COLUMNS, " FROM sessions ORDER BY created_at DESC, id DESC");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT * FROM sessions ORDER BY created_at DESC, id DESC")
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(session_of).collect()
     }
 
@@ -83,21 +88,24 @@ impl Catalog {
     pub async fn find_session(&self, reference: &str) -> Result<Session, CatalogError> {
         let unknown = || CatalogError::Unknown { what: "session", reference: reference.to_owned() };
         if reference == "@last" {
-            let query =
-                const_format("SELECT ", COLUMNS, " FROM sessions ORDER BY created_at DESC, id DESC LIMIT 1");
-            let row = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_optional(&self.pool).await?;
+            let row = sqlx::query("SELECT * FROM sessions ORDER BY created_at DESC, id DESC LIMIT 1")
+                .fetch_optional(&self.readers)
+                .await?;
             return row.as_ref().map_or_else(|| Err(unknown()), session_of);
         }
-        let query = const_format(
-            "SELECT ",
-            COLUMNS,
-            " FROM sessions WHERE name = $1 OR id = $1 OR substr(id, 1, $2) = $1 ORDER BY created_at DESC LIMIT 6",
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(reference)
-            .bind(reference.len().max(4) as i64)
-            .fetch_all(&self.pool)
-            .await?;
+        // An index serves a range, which a beginning is: `0` to `~` spans every digit that may follow.
+        let beginning = reference.to_ascii_lowercase();
+        let rows = sqlx::query(
+            "SELECT * FROM sessions WHERE name = $1 OR (id >= $2 AND id <= $3 AND $4 >= $5) \
+             ORDER BY CASE WHEN name = $1 THEN 0 ELSE 1 END, created_at DESC LIMIT 6",
+        )
+        .bind(reference)
+        .bind(&beginning)
+        .bind(format!("{beginning}~"))
+        .bind(beginning.len() as i64)
+        .bind(SHORTEST_BEGINNING as i64)
+        .fetch_all(&self.readers)
+        .await?;
         let found = rows.iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
         if let Some(named) = found.iter().find(|session| session.name == reference) {
             return Ok(named.clone());
@@ -112,15 +120,11 @@ impl Catalog {
         }
     }
 
-    /// Removes a session and its index rows.
+    /// Removes a session and its index rows, both or neither; one that is not there is no fault.
     pub async fn remove_session(&self, id: SessionId) -> Result<(), CatalogError> {
-        sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.to_string()).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.to_string()).execute(&self.writer).await?;
         Ok(())
     }
-}
-
-fn const_format(before: &str, columns: &str, after: &str) -> String {
-    [before, columns, after].concat()
 }
 
 fn session_of(row: &SqliteRow) -> Result<Session, CatalogError> {
