@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Span {
     name: u32,
     name_length: u32,
@@ -28,28 +28,18 @@ impl Headers {
         Self::default()
     }
 
-    /// Indexes fields that already lie in `text`; each field is `(name, value)` as byte ranges of it.
+    /// Indexes fields that already lie in `text`.
     ///
     /// # Panics
-    /// When a range lies outside `text`, or `text` is 4 GiB or longer.
-    pub fn from_ranges(
-        text: Bytes,
-        fields: impl IntoIterator<Item = (std::ops::Range<usize>, std::ops::Range<usize>)>,
-    ) -> Self {
-        assert!(u32::try_from(text.len()).is_ok(), "a message head is shorter than 4 GiB");
-        let spans = fields
-            .into_iter()
-            .map(|(name, value)| {
-                assert!(name.end <= text.len() && value.end <= text.len(), "a field lies in its head");
-                Span {
-                    name: name.start as u32,
-                    name_length: name.len() as u32,
-                    value: value.start as u32,
-                    value_length: value.len() as u32,
-                }
-            })
-            .collect();
-        Self { text, spans }
+    /// When a range lies outside `text`.
+    pub fn from_ranges(text: Bytes, fields: FieldRanges) -> Self {
+        assert!(fields.end <= text.len(), "a field lies in its head");
+        Self { text, spans: fields.spans }
+    }
+
+    /// Bytes of all names and values, and of what lies between them.
+    pub fn text_len(&self) -> usize {
+        self.text.len()
     }
 
     /// Number of fields, duplicates counted.
@@ -106,6 +96,45 @@ impl Headers {
             }
         }
         out.finish()
+    }
+}
+
+/// Where the fields of a head lie in its text.
+#[derive(Debug, Default)]
+pub struct FieldRanges {
+    spans: Vec<Span>,
+    end: usize,
+}
+
+impl FieldRanges {
+    /// Room for `fields` fields.
+    pub fn with_capacity(fields: usize) -> Self {
+        Self { spans: Vec::with_capacity(fields), end: 0 }
+    }
+
+    /// Appends a field.
+    ///
+    /// # Panics
+    /// When a range ends at 4 GiB or later.
+    pub fn push(&mut self, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
+        self.end = self.end.max(name.end).max(value.end);
+        assert!(u32::try_from(self.end).is_ok(), "a message head is shorter than 4 GiB");
+        self.spans.push(Span {
+            name: name.start as u32,
+            name_length: name.len() as u32,
+            value: value.start as u32,
+            value_length: value.len() as u32,
+        });
+    }
+
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
     }
 }
 
@@ -200,7 +229,11 @@ mod tests {
     #[test]
     fn ranges_of_a_raw_head_give_the_same_list() {
         let text = Bytes::from_static(b"Host: a\r\nX-One: 1\r\nx-one: 2\r\n");
-        let indexed = Headers::from_ranges(text, [(0..4, 6..7), (9..14, 16..17), (19..24, 26..27)]);
+        let mut fields = FieldRanges::default();
+        for (name, value) in [(0..4, 6..7), (9..14, 16..17), (19..24, 26..27)] {
+            fields.push(name, value);
+        }
+        let indexed = Headers::from_ranges(text, fields);
         assert_eq!(indexed, sample());
     }
 

@@ -4,30 +4,34 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 use http_body::Body as _;
 use hyper_util::rt::TokioIo;
 use mimeo_library::{Decision, Miss, Mock, RequestView, Tier};
 use mimeo_model::body::media_type::MediaType;
-use mimeo_model::{AnsweredBy, Failure, FailureKind, Method, Phase, Scheme, Version};
+use mimeo_model::headers::FieldChange;
+use mimeo_model::{AnsweredBy, Failure, FailureKind, Headers, Method, Phase, Scheme, Version};
 use mimeo_transport::head_tap::TapHandle;
 use mimeo_transport::protocol::framing::BodyFraming;
 use mimeo_transport::protocol::head::RequestHead;
-use mimeo_transport::protocol::hop_by_hop;
+use mimeo_transport::protocol::outgoing_head::OutgoingHead;
 use mimeo_transport::protocol::target::{self, Origin};
-use mimeo_transport::serve::Inbound;
+use mimeo_transport::serve::{Inbound, headers_of};
 use serde_json::json;
 
 use crate::body::ProxyBody;
 use crate::config::{Mocking, OnMiss};
 use crate::pipeline::{Answered, ProxyHandler};
 use crate::playback::Playback;
-use crate::playback_websocket;
 use crate::tap::Capture;
+use crate::{outgoing, playback_websocket};
 
 /// Says which tier answered, or `miss`.
 const TIER: HeaderName = HeaderName::from_static("x-mimeo-mock");
+/// The same where case is kept.
+const TIER_FIELD: &str = "X-Mimeo-Mock";
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 /// Most bytes of a request body that are read to find its answer.
 const MAX_BODY: usize = 64 << 20;
 
@@ -84,9 +88,14 @@ pub(crate) async fn answer(
             if let Some(tap) = &tap {
                 tap.decide(false);
             }
-            let answered = Answered(tap);
-            let response = play(mock, tier, mocking, &inbound.head.method);
-            recording.end(response.status(), response.headers(), mock).await;
+            let answered = Answered(tap.clone());
+            let mut response = play(mock, mocking, &inbound.head);
+            let outgoing_head = head_of(mock, tier, mock.response.headers.clone());
+            recording.end(&outgoing_head, mock).await;
+            match &tap {
+                Some(tap) => tap.send(outgoing_head),
+                None => *response.headers_mut() = outgoing_head.to_map(),
+            }
             drop(answered);
             response
         }
@@ -169,11 +178,19 @@ fn named(handler: &ProxyHandler, head: &RequestHead) -> (Option<Origin>, Bytes) 
     (handler.intercepted.as_deref().cloned(), head.target.clone())
 }
 
-fn play(mock: &Mock, tier: Tier, mocking: &Mocking, method: &Method) -> Response<ProxyBody> {
+/// The recorded head, under which the tier is named.
+fn head_of(mock: &Mock, tier: Tier, fields: Headers) -> OutgoingHead {
+    let mut head = OutgoingHead::response(mock.response.reason.clone(), fields);
+    head.add(TIER_FIELD, tier.as_str());
+    head
+}
+
+/// The recorded body, framed as it was recorded.
+fn play(mock: &Mock, mocking: &Mocking, head: &RequestHead) -> Response<ProxyBody> {
     let recorded = &mock.response;
     let streamed = !recorded.headers.contains("content-length") && recorded.body.chunks.len() > 1
         || MediaType::of(recorded.headers.get("content-type")) == MediaType::EventStream;
-    let body = if *method == Method::HEAD || matches!(recorded.status, 204 | 304) {
+    let body = if head.method == Method::HEAD || matches!(recorded.status, 204 | 304) {
         ProxyBody::empty()
     } else if streamed {
         let head = mock.timings.total.saturating_sub(mock.timings.receive.unwrap_or_default());
@@ -186,22 +203,14 @@ fn play(mock: &Mock, tier: Tier, mocking: &Mocking, method: &Method) -> Response
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(recorded.status).unwrap_or(StatusCode::OK);
-    if let Some(reason) = &recorded.reason
-        && let Ok(reason) = hyper::ext::ReasonPhrase::try_from(reason.clone())
-        && response.status().canonical_reason().map(str::as_bytes) != Some(reason.as_bytes())
-    {
-        response.extensions_mut().insert(reason);
-    }
     let headers = response.headers_mut();
-    headers.reserve(recorded.headers.len() + 1);
-    for (name, value) in recorded.headers.iter() {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            && !hop_by_hop::is_hop_by_hop(&name)
-        {
-            headers.append(name, value);
+    if let Some(length) = recorded.headers.get("content-length") {
+        if let Ok(length) = HeaderValue::from_bytes(length) {
+            headers.insert(CONTENT_LENGTH, length);
         }
+    } else if recorded.headers.contains("transfer-encoding") && head.version == Version::Http11 {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    headers.append(TIER, HeaderValue::from_static(tier.as_str()));
     response
 }
 
@@ -215,7 +224,7 @@ async fn upgrade(
     recording: Recording,
 ) -> Response<ProxyBody> {
     let key = head.headers.get("sec-websocket-key").map(playback_websocket::accept_key);
-    let Some(key) = key.and_then(|key| HeaderValue::from_str(&key).ok()) else {
+    let Some(key) = key else {
         let failure = refusal("the request has no `Sec-WebSocket-Key`");
         if let Some(tap) = tap {
             tap.decide(false);
@@ -225,14 +234,22 @@ async fn upgrade(
     if let Some(tap) = tap {
         tap.decide(true);
     }
-    let mut response = play(mock, tier, mocking, &Method::HEAD);
-    let headers = response.headers_mut();
-    // Nothing is compressed here, whatever was agreed on when it was recorded.
-    headers.remove("sec-websocket-extensions");
-    headers.insert("sec-websocket-accept", key);
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    recording.end(response.status(), response.headers(), mock).await;
+    let mut response = Response::new(ProxyBody::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = outgoing::framing(&HeaderMap::new(), Some(&WEBSOCKET));
+    let fields = mock.response.headers.map_values(|name, _| match name.len() {
+        // Nothing is compressed here, whatever was agreed on when it was recorded.
+        24 if name.eq_ignore_ascii_case(b"sec-websocket-extensions") => FieldChange::Drop,
+        20 if name.eq_ignore_ascii_case(b"sec-websocket-accept") => {
+            FieldChange::Replace(key.clone().into_bytes())
+        }
+        _ => FieldChange::Keep,
+    });
+    let outgoing_head = head_of(mock, tier, fields);
+    recording.end(&outgoing_head, mock).await;
+    if let Some(tap) = tap {
+        tap.send(outgoing_head);
+    }
     let (frames, speed) = (mock.frames.clone(), mocking.speed);
     handler.worker.tasks.spawn(async move {
         if let Ok(client) = client_side.await {
@@ -316,9 +333,12 @@ impl Recording {
         Self { capture }
     }
 
-    async fn end(self, status: StatusCode, headers: &http::HeaderMap, mock: &Mock) {
-        let body = mock.response.body.inline().cloned().unwrap_or_default();
-        self.finish(status, headers, &body, None).await;
+    async fn end(self, head: &OutgoingHead, mock: &Mock) {
+        let status = StatusCode::from_u16(mock.response.status).unwrap_or(StatusCode::OK);
+        if self.capture.is_some() {
+            let body = mock.response.body.inline().cloned().unwrap_or_default();
+            self.finish(status, head.to_headers(), &body, None).await;
+        }
     }
 
     async fn end_with_miss(self, response: &Response<()>, body: &Bytes) {
@@ -327,22 +347,16 @@ impl Recording {
             phase: Phase::Request,
             detail: "no recording answers this request".to_owned(),
         };
-        self.finish(response.status(), response.headers(), body, Some(failure)).await;
+        self.finish(response.status(), headers_of(response.headers()), body, Some(failure)).await;
     }
 
-    async fn finish(
-        self,
-        status: StatusCode,
-        headers: &http::HeaderMap,
-        body: &Bytes,
-        failure: Option<Failure>,
-    ) {
+    async fn finish(self, status: StatusCode, headers: Headers, body: &Bytes, failure: Option<Failure>) {
         let Some(capture) = self.capture else { return };
         let at = capture.at();
         let recorded = mimeo_model::Response {
             status: status.as_u16(),
             version: Version::Http11,
-            headers: mimeo_transport::serve::headers_of(headers),
+            headers,
             ..mimeo_model::Response::default()
         };
         let carrier = capture.carrier();

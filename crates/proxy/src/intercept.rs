@@ -25,7 +25,7 @@ const HANDSHAKE: u8 = 0x16;
 pub(crate) fn serve<C>(
     handler: ProxyHandler,
     mut client: C,
-    origin: Origin,
+    origin: Arc<Origin>,
     leaves: Arc<LeafCertificates>,
     head: RequestHead,
     started: Instant,
@@ -57,7 +57,7 @@ where
                     render: rescue::render_refusal,
                     stop: handler.worker.stop.clone(),
                 };
-                let inner = ProxyHandler { intercepted: Some(Arc::new(origin)), ..handler };
+                let inner = ProxyHandler { intercepted: Some(origin), ..handler };
                 serve::serve(stream, speaks, inner, config).await;
             }
             Err(detail) => {

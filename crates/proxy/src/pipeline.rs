@@ -2,24 +2,24 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use mimeo_model::{
     AnsweredBy, Body, ExchangeId, Failure, FailureKind, Headers, Method, Phase, Request, Scheme, Version,
 };
 use mimeo_rules::host_glob::HostGlobs;
-use mimeo_transport::connect::{HttpVersions, Lease, SendError};
+use mimeo_transport::connect::{Expected, HttpVersions, SendError};
 use mimeo_transport::head_tap::{Refused, TapHandle, TappedResponse};
 use mimeo_transport::protocol::assembly::Assembly;
 use mimeo_transport::protocol::framing::BodyFraming;
 use mimeo_transport::protocol::head::RequestHead;
-use mimeo_transport::protocol::hop_by_hop;
+use mimeo_transport::protocol::outgoing_head::OutgoingHead;
 use mimeo_transport::protocol::target::Origin;
 use mimeo_transport::serve::{Handler, Inbound, headers_of};
 
@@ -104,12 +104,12 @@ impl ProxyHandler {
     }
 
     /// What stands in the record of a request that named no upstream.
-    pub(crate) fn unrouted(&self) -> Origin {
+    pub(crate) fn unrouted(&self) -> Arc<Origin> {
         match (&self.intercepted, &self.worker.config.mode) {
-            (Some(origin), _) => Origin::clone(origin),
+            (Some(origin), _) => origin.clone(),
             (None, Mode::Reverse { upstream, .. }) => upstream.origin.clone(),
             (None, Mode::Forward { .. } | Mode::Mock(_)) => {
-                Origin { scheme: Scheme::Http, host: "unknown".to_owned(), port: 80 }
+                Arc::new(Origin { scheme: Scheme::Http, host: "unknown".to_owned(), port: 80 })
             }
         }
     }
@@ -147,8 +147,7 @@ impl ProxyHandler {
                 ProxyBody::local(bytes)
             }
         });
-        let mut headers = parts.headers;
-        let mut extensions = parts.extensions;
+        let framing = outgoing::framing(&parts.headers, upgrade.as_ref());
         let mut fresh = false;
         let (lease, response) = loop {
             let leased = worker.pool.checkout(&destination.origin, versions, fresh).await;
@@ -156,18 +155,6 @@ impl ProxyHandler {
                 Ok(lease) => lease,
                 Err(failure) => return self.fail_unsent(tap.as_ref(), response_carrier, failure).await,
             };
-            match (&destination.plain, lease.tap()) {
-                (Some(_), _) => {}
-                (None, Some(tap)) => tap.send_target(destination.target.clone()),
-                (None, None) => {
-                    let failure = Failure {
-                        kind: FailureKind::Refusal,
-                        phase: Phase::Request,
-                        detail: "the request target has a byte that HTTP/2 cannot carry".to_owned(),
-                    };
-                    return self.fail_unsent(tap.as_ref(), response_carrier, failure).await;
-                }
-            }
             if let Some(capture) = &capture {
                 let (at, how) = (capture.at(), lease.connected);
                 capture.quietly(|assembly| assembly.connected(at, how));
@@ -175,21 +162,8 @@ impl ProxyHandler {
             let announcement = worker.config.announce.then(|| Announcement {
                 client: self.client.ip(),
                 scheme: if self.intercepted.is_some() { Scheme::Https } else { Scheme::Http },
-                version: head.version.as_str().trim_start_matches("HTTP/"),
             });
-            let mut outgoing_headers = std::mem::take(&mut headers);
-            let client_host = outgoing_headers.get(http::header::HOST).cloned();
-            outgoing::request_headers(
-                &mut outgoing_headers,
-                &destination,
-                upgrade.as_ref(),
-                announcement.as_ref(),
-                lease.is_http2(),
-            );
-            let host = match &destination.host {
-                outgoing::Host::Replace(host) => Some(host.clone()),
-                outgoing::Host::Keep(host) => Some(client_host.unwrap_or_else(|| host.clone())),
-            };
+            let outgoing_head = outgoing::head(&head, &destination, announcement.as_ref());
             let outgoing_body = match (body.take(), lease.tap()) {
                 (Some(ProxyBody::Tee(tee)), Some(upstream_tap)) if head.expects_continue => {
                     ProxyBody::Tee(Box::new(tee.gated(upstream_tap.clone())))
@@ -199,15 +173,39 @@ impl ProxyHandler {
             };
             let mut outgoing_request = http::Request::new(outgoing_body);
             *outgoing_request.method_mut() = parts.method.clone();
-            *outgoing_request.uri_mut() =
-                outgoing::request_uri(&destination, lease.is_http2(), host.as_ref());
-            *outgoing_request.headers_mut() = outgoing_headers;
-            // Carries the original case of the header names.
-            *outgoing_request.extensions_mut() = std::mem::take(&mut extensions);
-
-            match self.send(&mut lease, outgoing_request, &head, upgrade.is_some(), &request_done).await {
+            match lease.tap() {
+                Some(upstream_tap) => {
+                    *outgoing_request.headers_mut() = framing.clone();
+                    upstream_tap.send(outgoing_head);
+                }
+                None => {
+                    let Some(uri) = outgoing::http2_uri(&destination, &outgoing_head) else {
+                        let failure = Failure {
+                            kind: FailureKind::Refusal,
+                            phase: Phase::Request,
+                            detail: "the request target has a byte that HTTP/2 cannot carry".to_owned(),
+                        };
+                        return self.fail_unsent(tap.as_ref(), response_carrier, failure).await;
+                    };
+                    *outgoing_request.uri_mut() = uri;
+                    *outgoing_request.headers_mut() = outgoing_head.to_map();
+                }
+            }
+            let expected = Expected {
+                method: head.method.clone(),
+                upgrade: upgrade.is_some(),
+                patience: worker.config.response_timeout,
+                is_sent: &|| request_done.load(Ordering::Relaxed),
+                interim: &|interim| {
+                    // HTTP/1.0 has none (RFC 9110, section 15.2), and the library sends none over HTTP/2.
+                    if let Some(tap) = tap.as_ref().filter(|_| head.version == Version::Http11) {
+                        tap.send_interim(&interim);
+                    }
+                },
+            };
+            match lease.send(outgoing_request, expected).await {
                 Ok(response) => break (lease, response),
-                Err(Sending::Failed(fault)) => {
+                Err(SendError::Failed { error, unsent }) => {
                     let malformed =
                         tap.as_ref().and_then(TapHandle::refusal).filter(|refused| refused.in_body);
                     if let Some(refused) = malformed {
@@ -215,15 +213,11 @@ impl ProxyHandler {
                         let code = refused.rejection.code;
                         return self.fail_with(tap.as_ref(), response_carrier, failure, code).await;
                     }
-                    let failure = rescue::failure_of_send(&fault, lease.tap());
+                    let failure = rescue::failure_of_send(&error, lease.tap());
                     let stale = lease.connected.reused
                         && matches!(failure.kind, FailureKind::Closed | FailureKind::Reset);
-                    let resend = match fault.unsent {
-                        Some(unsent) if stale => {
-                            let (unsent_parts, unsent_body) = unsent.into_parts();
-                            extensions = unsent_parts.extensions;
-                            Some(unsent_body)
-                        }
+                    let resend = match unsent {
+                        Some(unsent) if stale => Some(unsent.into_body()),
                         // A kept connection that closed under a request which can be sent twice.
                         None if stale
                             && head.framing == BodyFraming::None
@@ -237,11 +231,10 @@ impl ProxyHandler {
                     let Some(resend) = resend else {
                         return self.fail_unsent(tap.as_ref(), response_carrier, failure).await;
                     };
-                    headers = header_map(&head.headers);
                     body = Some(resend);
                     fresh = true;
                 }
-                Err(Sending::TimedOut) => {
+                Err(SendError::TimedOut) => {
                     let failure = Failure {
                         kind: FailureKind::Timeout,
                         phase: Phase::Wait,
@@ -258,6 +251,12 @@ impl ProxyHandler {
         // The response head is recorded as it came over the wire.
         let tapped = lease.tap().and_then(TapHandle::take_response);
         let upstream_tap = lease.tap().cloned();
+        let outgoing_head = match &tapped {
+            Some(tapped) => {
+                OutgoingHead::response(Some(tapped.head.reason.clone()), tapped.head.headers.clone())
+            }
+            None => OutgoingHead::response(None, headers_of(response.headers())),
+        };
         if let Some(carrier) = &response_carrier {
             let capture = carrier.capture();
             let handed = note_response(capture, tapped, &response);
@@ -269,6 +268,7 @@ impl ProxyHandler {
                 return tunnel::switch(
                     self,
                     response,
+                    outgoing_head,
                     client_side,
                     tap,
                     response_carrier.take(),
@@ -290,6 +290,7 @@ impl ProxyHandler {
             tap.decide(false);
         }
 
+        let client_tap = tap.clone();
         // After its last byte the connection serves the next request, unless the request is still being sent.
         let answered = Answered(tap);
         let pool_owner = worker.clone();
@@ -300,7 +301,13 @@ impl ProxyHandler {
             }
         });
         let (mut parts, incoming) = response.into_parts();
-        hop_by_hop::strip(&mut parts.headers);
+        parts.headers = match &client_tap {
+            Some(client_tap) => {
+                client_tap.send(outgoing_head);
+                outgoing::framing(&parts.headers, None)
+            }
+            None => outgoing_head.to_map(),
+        };
         parts.version = http::Version::HTTP_11;
         let tee = Tee::new(incoming, Side::Response, response_carrier, upstream_tap, Some(ended));
         Response::from_parts(parts, ProxyBody::Tee(Box::new(tee)))
@@ -325,25 +332,6 @@ impl ProxyHandler {
             tap,
             Some(ended),
         )))
-    }
-
-    async fn send(
-        &self,
-        lease: &mut Lease<ProxyBody>,
-        request: http::Request<ProxyBody>,
-        head: &RequestHead,
-        upgrade: bool,
-        request_done: &AtomicBool,
-    ) -> Result<Response<Incoming>, Sending> {
-        let mut sending = pin!(lease.send(request, head.method.clone(), upgrade));
-        loop {
-            match tokio::time::timeout(self.worker.config.response_timeout, sending.as_mut()).await {
-                Ok(sent) => return sent.map_err(|fault| Sending::Failed(Box::new(fault))),
-                // The clock starts when the request was sent; a slow upload is not a slow answer.
-                Err(_) if !request_done.load(Ordering::Relaxed) => {}
-                Err(_) => return Err(Sending::TimedOut),
-            }
-        }
     }
 
     /// Begins to record an exchange.
@@ -450,11 +438,6 @@ impl Drop for Answered {
     }
 }
 
-enum Sending {
-    Failed(Box<SendError<ProxyBody>>),
-    TimedOut,
-}
-
 fn local_problem(failure: &Failure, code: &str) -> (Response<()>, Bytes) {
     let status = match failure.kind {
         FailureKind::Refusal if failure.detail.starts_with("CONNECT") => StatusCode::METHOD_NOT_ALLOWED,
@@ -526,19 +509,6 @@ fn note_response(
         }
         assembly.response_head(arrived, recorded);
     })
-}
-
-/// The fields of a recorded head as a map.
-fn header_map(headers: &Headers) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers.iter() {
-        if let (Ok(name), Ok(value)) =
-            (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value))
-        {
-            map.append(name, value);
-        }
-    }
-    map
 }
 
 /// What can be told of the request line of a refused message.

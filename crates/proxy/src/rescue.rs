@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use mimeo_model::{Failure, FailureKind, Phase};
-use mimeo_transport::connect::SendError;
 use mimeo_transport::head_tap::TapHandle;
 use mimeo_transport::protocol::head::Rejection;
 use serde_json::json;
@@ -84,7 +83,7 @@ pub(crate) fn failure_of_refusal(rejection: &Rejection) -> Failure {
 }
 
 /// What happened to a request that got no response.
-pub(crate) fn failure_of_send<B>(fault: &SendError<B>, tap: Option<&TapHandle>) -> Failure {
+pub(crate) fn failure_of_send(error: &hyper::Error, tap: Option<&TapHandle>) -> Failure {
     if let Some(refused) = tap.and_then(TapHandle::refusal) {
         return Failure {
             kind: FailureKind::Malformed,
@@ -95,7 +94,6 @@ pub(crate) fn failure_of_send<B>(fault: &SendError<B>, tap: Option<&TapHandle>) 
             ),
         };
     }
-    let error = &fault.error;
     let (kind, detail) = if error.is_user() {
         (FailureKind::ClientAborted, "the request ended before it was complete".to_owned())
     } else {

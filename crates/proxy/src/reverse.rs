@@ -1,12 +1,12 @@
 //! The reverse proxy: one upstream for whatever the clients ask.
 
 use bytes::Bytes;
-use http::HeaderValue;
 use mimeo_model::{Failure, FailureKind, Method, Phase};
 use mimeo_transport::protocol::head::RequestHead;
+use mimeo_transport::protocol::outgoing_head::Host;
 use mimeo_transport::protocol::target::UpstreamUrl;
 
-use crate::outgoing::{Destination, Host};
+use crate::outgoing::Destination;
 
 /// Where a request goes.
 pub(crate) fn destination(
@@ -30,10 +30,9 @@ pub(crate) fn destination(
     } else {
         Bytes::from([upstream.base_path.as_bytes(), &head.target].concat())
     };
-    let authority = HeaderValue::from_str(&upstream.origin.authority())
-        .map_err(|_| refusal("the upstream's name cannot stand in `Host`"))?;
+    let authority = Bytes::from(upstream.origin.authority());
     let host = if preserve_host { Host::Keep(authority) } else { Host::Replace(authority) };
-    Ok(Destination::new(upstream.origin.clone(), target, host))
+    Ok(Destination { origin: upstream.origin.clone(), target, host })
 }
 
 fn refusal(detail: &str) -> Failure {

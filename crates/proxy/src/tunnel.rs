@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::header::{HeaderMap, HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -12,16 +12,16 @@ use mimeo_model::{AnsweredBy, Direction, Failure, FailureKind, Phase, Scheme, Ve
 use mimeo_rules::host_glob::HostGlobs;
 use mimeo_transport::certificates::LeafCertificates;
 use mimeo_transport::head_tap::TapHandle;
-use mimeo_transport::protocol::hop_by_hop;
+use mimeo_transport::protocol::outgoing_head::OutgoingHead;
 use mimeo_transport::protocol::target::{self, Origin};
 use mimeo_transport::protocol::websocket::{Compression, FrameObserver};
-use mimeo_transport::serve::{Inbound, headers_of};
+use mimeo_transport::serve::Inbound;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::body::ProxyBody;
-use crate::intercept;
 use crate::pipeline::ProxyHandler;
 use crate::tap::{Capture, Carrier};
+use crate::{intercept, outgoing};
 
 /// Bytes read at once.
 const BUFFER: usize = 16 << 10;
@@ -57,7 +57,7 @@ pub(crate) async fn connect(
                 .await;
         }
     };
-    let origin = Origin { scheme: Scheme::Https, host, port };
+    let origin = Arc::new(Origin { scheme: Scheme::Https, host, port });
     let client_side = hyper::upgrade::on(&mut request);
     let worker = handler.worker.clone();
     if let Some(leaves) = leaves
@@ -140,6 +140,7 @@ where
 pub(crate) fn switch(
     handler: &ProxyHandler,
     mut response: Response<Incoming>,
+    head: OutgoingHead,
     client_side: OnUpgrade,
     tap: &TapHandle,
     carrier: Option<Carrier>,
@@ -147,7 +148,7 @@ pub(crate) fn switch(
 ) -> Response<ProxyBody> {
     let upstream_side = hyper::upgrade::on(&mut response);
     let accepted = response.headers().get(UPGRADE).cloned();
-    let compression = Compression::of_response(&headers_of(response.headers()));
+    let compression = Compression::of_response(head.fields());
     let is_websocket =
         accepted.as_ref().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     tap.decide(true);
@@ -160,15 +161,11 @@ pub(crate) fn switch(
             carrier => opaque(client, upstream, carrier, Bytes::new()).await,
         }
     });
-    let (mut parts, _) = response.into_parts();
-    hop_by_hop::strip(&mut parts.headers);
-    parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(protocol) = accepted.as_ref().or(wanted) {
-        parts.headers.insert(UPGRADE, protocol.clone());
-    }
-    parts.status = StatusCode::SWITCHING_PROTOCOLS;
-    parts.version = http::Version::HTTP_11;
-    Response::from_parts(parts, ProxyBody::empty())
+    let mut switched = Response::new(ProxyBody::empty());
+    *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *switched.headers_mut() = outgoing::framing(&HeaderMap::new(), accepted.as_ref().or(wanted));
+    tap.send(head);
+    switched
 }
 
 async fn observed<C, U>(client: C, upstream: U, carrier: Carrier, compression: Compression, limit: usize)

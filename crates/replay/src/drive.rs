@@ -9,19 +9,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http_body::Body as _;
 use http_body_util::Full;
 use mimeo_compare::{Rules, compare};
+use mimeo_model::headers::FieldChange;
 use mimeo_model::{
     Clock, Exchange, ExchangeId, Failure, FailureKind, Headers, Method, Phase, Request, Response, Version,
 };
 use mimeo_rules::detect::aws;
-use mimeo_transport::connect::{Connector, HttpVersions, Lease, Pool};
+use mimeo_transport::connect::{Connector, Expected, HttpVersions, Lease, Pool, SendError};
 use mimeo_transport::head_tap::TapHandle;
 use mimeo_transport::protocol::assembly::{Assembly, Captured, Limits};
-use mimeo_transport::protocol::hop_by_hop;
+use mimeo_transport::protocol::outgoing_head::{Host, OutgoingHead};
 use mimeo_transport::protocol::target::UpstreamUrl;
 use mimeo_transport::serve::headers_of;
 use tokio::sync::watch;
@@ -169,31 +169,18 @@ async fn send(
     let started = Instant::now();
     let started_at = options.clock.now();
     let target = Bytes::from([options.target.base_path.as_bytes(), &recorded.target].concat());
-    let plain = PathAndQuery::from_maybe_shared(target.clone()).ok();
-    let path = plain.clone().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let body = recorded.body.inline().cloned().unwrap_or_default();
     let mut fresh = false;
     loop {
         let mut lease = pool.checkout(&options.target.origin, HttpVersions::Any, fresh).await?;
-        match (&plain, lease.tap()) {
-            (Some(_), _) => {}
-            (None, Some(tap)) => tap.send_target(target.clone()),
-            (None, None) => {
-                return Err(failure(
-                    FailureKind::Refusal,
-                    Phase::Request,
-                    "the path has a byte that HTTP/2 cannot carry",
-                ));
-            }
-        }
-        let headers = headers(recorded, options, lease.is_http2());
+        let head = head(recorded, target.clone(), options);
         let request = Request {
             method: recorded.method.clone(),
             scheme: options.target.origin.scheme,
             authority: options.target.origin.authority(),
             target: target.clone(),
             version: if lease.is_http2() { Version::Http2 } else { Version::Http11 },
-            headers: headers_of(&headers),
+            headers: head.to_headers(),
             body: mimeo_model::Body::empty(),
             trailers: Headers::new(),
         };
@@ -201,7 +188,7 @@ async fn send(
         let mut assembly = Assembly::new(id, started_at, 0, request, Limits::whole(MAX_BODY));
         assembly.connected(started.elapsed(), lease.connected);
         assembly.request_chunk(started.elapsed(), &body);
-        match exchange(&mut lease, &mut assembly, recorded, &path, headers, &body, started, options).await {
+        match exchange(&mut lease, &mut assembly, recorded, &target, head, &body, started, options).await {
             Ok(()) => {
                 pool.give_back(lease);
                 let (Captured::Whole(exchange) | Captured::End(exchange)) =
@@ -230,8 +217,8 @@ async fn exchange(
     lease: &mut Lease<Full<Bytes>>,
     assembly: &mut Assembly,
     recorded: &Request,
-    path: &PathAndQuery,
-    headers: HeaderMap,
+    target: &Bytes,
+    head: OutgoingHead,
     body: &Bytes,
     started: Instant,
     options: &RunOptions,
@@ -239,25 +226,43 @@ async fn exchange(
     let mut request = http::Request::new(Full::new(body.clone()));
     *request.method_mut() = http::Method::from_bytes(recorded.method.as_str().as_bytes())
         .map_err(|_| failure(FailureKind::Refusal, Phase::Request, "the method cannot be sent"))?;
-    *request.uri_mut() = if lease.is_http2() {
-        let text = format!("{}{path}", options.target.origin);
-        text.parse().map_err(|_| failure(FailureKind::Refusal, Phase::Request, "the path cannot be sent"))?
-    } else {
-        path.clone().into()
+    match lease.tap() {
+        Some(tap) => {
+            *request.headers_mut() = length(recorded)
+                .map(|length| (CONTENT_LENGTH, HeaderValue::from(length)))
+                .into_iter()
+                .collect();
+            tap.send(head);
+        }
+        None => {
+            let uri = std::str::from_utf8(target)
+                .ok()
+                .and_then(|path| format!("{}{path}", options.target.origin).parse().ok());
+            *request.uri_mut() = uri.ok_or_else(|| {
+                failure(FailureKind::Refusal, Phase::Request, "the path has a byte that HTTP/2 cannot carry")
+            })?;
+            *request.headers_mut() = head.to_map();
+        }
+    }
+    let expected = Expected {
+        method: recorded.method.clone(),
+        upgrade: false,
+        patience: options.timeout,
+        is_sent: &|| true,
+        interim: &|_| {},
     };
-    *request.headers_mut() = headers;
-    let sent =
-        tokio::time::timeout(options.timeout, lease.send(request, recorded.method.clone(), false)).await;
-    let response = match sent {
-        Err(_) => return Err(failure(FailureKind::Timeout, Phase::Wait, "no answer came in time")),
-        Ok(Err(fault)) => {
+    let response = match lease.send(request, expected).await {
+        Ok(response) => response,
+        Err(SendError::TimedOut) => {
+            return Err(failure(FailureKind::Timeout, Phase::Wait, "no answer came in time"));
+        }
+        Err(SendError::Failed { error, .. }) => {
             let malformed = lease.tap().and_then(TapHandle::refusal);
             return Err(match malformed {
                 Some(refused) => failure(FailureKind::Malformed, Phase::Wait, &refused.rejection.detail),
-                None => failure(FailureKind::Closed, Phase::Wait, &fault.error.to_string()),
+                None => failure(FailureKind::Closed, Phase::Wait, &error.to_string()),
             });
         }
-        Ok(Ok(response)) => response,
     };
     let tapped = lease.tap().and_then(TapHandle::take_response);
     let (mut arrived, mut head) = (
@@ -307,32 +312,31 @@ async fn exchange(
     }
 }
 
-/// The recorded headers, as far as they belong to the request rather than to its connection or its recording.
-fn headers(recorded: &Request, options: &RunOptions, http2: bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(recorded.headers.len() + 1);
-    if !http2 && let Ok(host) = HeaderValue::from_str(&options.target.origin.authority()) {
-        headers.insert(HOST, host);
-    }
-    for (name, value) in recorded.headers.iter() {
-        let (Ok(name), Ok(parsed)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
-            continue;
-        };
-        let left_out = hop_by_hop::is_hop_by_hop(&name)
-            || [HOST, CONTENT_LENGTH, EXPECT].contains(&name)
+/// The recorded head, as far as it belongs to the request rather than to its connection or its recording.
+fn head(recorded: &Request, target: Bytes, options: &RunOptions) -> OutgoingHead {
+    let fields = recorded.headers.map_values(|name, value| {
+        let left_out = [&b"content-length"[..], b"expect", b"transfer-encoding"]
+            .iter()
+            .any(|unwanted| name.eq_ignore_ascii_case(unwanted))
             || mimeo_rules::redaction::is_hidden(value)
-            || options.headers.iter().any(|(given, _)| *given == name);
-        if !left_out {
-            headers.append(name, parsed);
-        }
-    }
+            || options.headers.iter().any(|(given, _)| name.eq_ignore_ascii_case(given.as_str().as_bytes()));
+        if left_out { FieldChange::Drop } else { FieldChange::Keep }
+    });
+    let host = Host::Replace(options.target.origin.authority().into());
+    let mut head = OutgoingHead::request(target, fields).host(host);
     for (name, value) in &options.headers {
-        headers.append(name.clone(), value.clone());
+        head.add(name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes()));
     }
-    // A body without a length would be sent in chunks, which the recording did not.
-    if !recorded.body.is_empty() || recorded.method == Method::POST || recorded.method == Method::PUT {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(recorded.body.captured_length()));
+    if let Some(length) = length(recorded) {
+        head.add("Content-Length", length.to_string());
     }
-    headers
+    head
+}
+
+/// The length to declare: a body without one would be sent in chunks, which the recording did not.
+fn length(recorded: &Request) -> Option<u64> {
+    let has_one = !recorded.body.is_empty() || [Method::POST, Method::PUT].contains(&recorded.method);
+    has_one.then(|| recorded.body.captured_length())
 }
 
 fn failure(kind: FailureKind, phase: Phase, detail: &str) -> Failure {

@@ -9,5 +9,5 @@ pub mod tls;
 pub use io::UpstreamIo;
 pub use open::{ConnectConfig, Connector, HttpVersions, Opened};
 pub use own::OwnListeners;
-pub use pool::{Lease, Pool, SendError};
+pub use pool::{Expected, Lease, Pool, SendError};
 pub use tls::{TlsError, UpstreamTls};

@@ -2,34 +2,29 @@
 //! the raw heads.
 //!
 //! The tap lies between the socket and the library. Bytes of a head are held back until the head is
-//! complete and judged; bytes of a body pass straight through while their end is followed. A refused
-//! message reads as the end of the stream, so that earlier responses are still sent, and the refusal
-//! itself is written when the connection is shut down. Whoever serves the connection holds a
-//! [`TapHandle`] and takes the heads from it in order.
+//! complete and judged, and then the library is shown what it needs of it; bytes of a body pass straight
+//! through while their end is followed. A refused message reads as the end of the stream, so that earlier
+//! responses are still sent, and the refusal itself is written when the connection is shut down. On the way
+//! out the head that the library writes gives way to the exact one. Whoever serves the connection holds a
+//! [`TapHandle`], takes the heads that came from it in order, and gives it those that go.
+
+mod judge;
+mod read;
+mod write;
 
 use std::collections::VecDeque;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use mimeo_model::{Headers, Interim, Method};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::exact_target::{self, Outgoing};
+use crate::lazy_timer::LazyTimer;
 use crate::protocol::chunked::ChunkWalker;
-use crate::protocol::framing::{self, BodyFraming};
-use crate::protocol::head::{self, MAX_HEAD, Rejection, RequestHead, ResponseHead};
-
-/// Most interim responses before a final one.
-const MAX_INTERIM: usize = 32;
-/// Most bytes read ahead while it is undecided whether the connection becomes a tunnel.
-const MAX_READ_AHEAD: usize = 64 << 10;
-/// How long and how much is read after a refusal, so that its text is not lost to a reset.
-const LINGER: (Duration, usize) = (Duration::from_secs(1), 256 << 10);
+use crate::protocol::head::{Rejection, RequestHead, ResponseHead};
+use crate::protocol::outgoing_head::{self, OutgoingHead};
 
 /// Patience with a client.
 #[derive(Debug, Clone, Copy)]
@@ -88,10 +83,18 @@ struct Shared {
     verdict: Option<Verdict>,
     surplus: bool,
     last_write: Option<Instant>,
-    /// Replaces the target of the request that is written next.
-    exact_target: Option<Bytes>,
+    /// Takes the place of the head that the library writes next.
+    exact: Option<OutgoingHead>,
+    /// Interim responses to write before the final one.
+    announced: BytesMut,
+    /// Whether the library may hold bytes that it could not write yet.
+    unflushed: bool,
     reader: Option<Waker>,
+    flush_waiter: Option<Waker>,
     continue_waiter: Option<Waker>,
+    interim_waiter: Option<Waker>,
+    /// Interim responses that somebody was told of.
+    told: usize,
 }
 
 struct Asked {
@@ -137,11 +140,44 @@ impl TapHandle {
         shared.response = None;
         shared.trailers = None;
         shared.interim.clear();
+        shared.told = 0;
     }
 
-    /// Has the next request written with this target, in place of the one the HTTP library writes.
-    pub fn send_target(&self, target: Bytes) {
-        self.lock().exact_target = Some(target);
+    /// Has this head written in place of the next that the library writes.
+    pub fn send(&self, head: OutgoingHead) {
+        self.lock().exact = Some(head);
+    }
+
+    /// Waits until all was written that came before.
+    pub fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut shared = self.lock();
+        if shared.unflushed || !shared.announced.is_empty() {
+            shared.flush_waiter = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Has an interim response written before the final one.
+    pub fn send_interim(&self, interim: &Interim) {
+        outgoing_head::interim(interim, &mut self.lock().announced);
+    }
+
+    /// Takes the next interim response but `100 Continue` that was not taken yet; `None` when there is none now,
+    /// and `cx` is woken when one comes.
+    pub fn poll_interim(&self, cx: &mut Context<'_>) -> Option<Interim> {
+        let mut shared = self.lock();
+        loop {
+            let Shared { response, interim, told, .. } = &mut *shared;
+            let came = response.as_ref().map_or(&*interim, |response| &response.interim);
+            let Some(next) = came.get(*told) else { break };
+            *told += 1;
+            if next.status != 100 {
+                return Some(next.clone());
+            }
+        }
+        shared.interim_waiter = Some(cx.waker().clone());
+        None
     }
 
     /// Takes the head of the response that came.
@@ -177,10 +213,11 @@ impl TapHandle {
         self.lock().rejection.clone()
     }
 
-    /// Whether bytes came that belong to no message; such a connection must not be used again.
+    /// Whether bytes came that belong to no message, or some of the last one are still to be written; such a
+    /// connection must not be used again.
     pub fn has_surplus(&self) -> bool {
         let shared = self.lock();
-        shared.surplus || shared.rejection.is_some()
+        shared.surplus || shared.unflushed || shared.rejection.is_some()
     }
 
     /// Waits for `100 Continue` (true) or for the final response or the end (false), whichever comes first.
@@ -228,16 +265,15 @@ pub struct HeadTap<S> {
     scanned: usize,
     started: Option<Instant>,
     progress: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
-    goodbye: Option<Goodbye>,
-    outgoing: Outgoing,
+    timer: LazyTimer,
+    /// What the library is shown of a head.
+    shown: BytesMut,
+    /// Whether the framing of a body turned out malformed and the library is to be told.
+    broken: bool,
+    goodbye: Option<write::Goodbye>,
+    /// A head that is not written yet in full.
+    outgoing: BytesMut,
     shared: TapHandle,
-}
-
-enum Goodbye {
-    Write(Bytes),
-    Shut,
-    Drain(Pin<Box<Sleep>>, usize),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
@@ -267,521 +303,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
             scanned: 0,
             started: None,
             progress: Instant::now(),
-            timer: None,
+            timer: LazyTimer::default(),
+            shown: BytesMut::new(),
+            broken: false,
             goodbye: None,
-            outgoing: Outgoing::default(),
+            outgoing: BytesMut::new(),
             shared: shared.clone(),
         };
         (tap, shared)
-    }
-
-    /// Looks at `pending` and releases what may pass; false when more bytes are needed.
-    fn advance(&mut self) -> bool {
-        match &mut self.state {
-            State::Head => self.advance_head(),
-            State::Length(left) => {
-                let taken = (self.pending.len() as u64).min(*left);
-                *left -= taken;
-                self.released = taken as usize;
-                if *left == 0 {
-                    self.message_ended(None);
-                }
-                taken > 0
-            }
-            State::Chunked(walker) => match walker.walk(&self.pending) {
-                Ok(taken) => {
-                    self.released = taken;
-                    if walker.is_done() {
-                        let trailers = Bytes::copy_from_slice(walker.trailers());
-                        match head::trailers(&trailers) {
-                            Ok(fields) => self.message_ended((!fields.is_empty()).then_some(fields)),
-                            Err(rejection) => {
-                                self.refuse(rejection);
-                                return true;
-                            }
-                        }
-                    }
-                    self.released > 0
-                }
-                Err(rejection) => {
-                    self.refuse(rejection);
-                    true
-                }
-            },
-            State::UntilClose | State::Opaque => {
-                self.released = self.pending.len();
-                self.released > 0
-            }
-            State::Undecided => match self.shared.lock().verdict.take() {
-                Some(Verdict::Tunnel) => {
-                    self.state = State::Opaque;
-                    true
-                }
-                Some(Verdict::Http) => {
-                    self.state = State::Head;
-                    true
-                }
-                None => false,
-            },
-            State::Refused => false,
-        }
-    }
-
-    fn advance_head(&mut self) -> bool {
-        if self.scanned == 0 {
-            // RFC 9112, section 2.2: an empty line before a request line is skipped.
-            while self.pending.starts_with(b"\r\n") {
-                self.pending.advance(2);
-            }
-            let Some(first) = self.pending.first() else { return false };
-            if let Some(rejection) = self.judge_first(*first) {
-                self.refuse(rejection);
-                return true;
-            }
-            if self.started.is_none() {
-                self.started = Some(self.progress);
-            }
-        }
-        let end = head::find_end(&self.pending, self.scanned);
-        if end.unwrap_or(self.pending.len()) > MAX_HEAD {
-            self.refuse(Rejection::new(
-                431,
-                "head.too_large",
-                format!("the head is longer than {MAX_HEAD} bytes"),
-            ));
-            return true;
-        }
-        let Some(end) = end else {
-            self.scanned = self.pending.len();
-            return false;
-        };
-        self.scanned = 0;
-        let raw = Bytes::copy_from_slice(&self.pending[..end]);
-        let judged = match self.role {
-            Role::Server { .. } => self.take_request_head(&raw),
-            Role::Client => self.take_response_head(&raw),
-        };
-        match judged {
-            Ok(state) => {
-                let end = self.hold_odd_target(&raw, end);
-                self.released = end;
-                self.state = state;
-                self.started = None;
-                if self.pending.len() > end && matches!(self.state, State::Head) {
-                    self.note_surplus();
-                }
-            }
-            Err(rejection) => self.refuse(rejection),
-        }
-        true
-    }
-
-    /// Gives the HTTP library a placeholder for a target that it cannot hold; gives the head's new end.
-    fn hold_odd_target(&mut self, raw: &Bytes, end: usize) -> usize {
-        let Role::Server { .. } = self.role else { return end };
-        let held = {
-            let shared = self.shared.lock();
-            let target = shared.requests.back().map(|request| &request.head.target);
-            target
-                .filter(|target| !exact_target::is_plain(target))
-                .and_then(|target| exact_target::with_placeholder(raw, target))
-        };
-        let Some(mut held) = held else { return end };
-        let end_of_held = held.len();
-        held.extend_from_slice(&self.pending[end..]);
-        self.pending = held;
-        end_of_held
-    }
-
-    /// A first byte that cannot begin a message says what the peer speaks instead.
-    fn judge_first(&self, first: u8) -> Option<Rejection> {
-        match self.role {
-            Role::Server { .. } if first == 0x16 => Some(Rejection::new(
-                400,
-                "request.tls",
-                "this port speaks plain HTTP, not HTTPS: use an http:// address",
-            )),
-            Role::Server { .. } if !first.is_ascii_graphic() => {
-                Some(Rejection::new(400, "framing.request_line", "the bytes are not an HTTP request"))
-            }
-            Role::Client if first != b'H' => {
-                Some(Rejection::new(502, "framing.status_line", "the bytes are not an HTTP response"))
-            }
-            Role::Server { .. } | Role::Client => None,
-        }
-    }
-
-    fn take_request_head(&mut self, raw: &Bytes) -> Result<State, Rejection> {
-        let head = head::request(raw)?;
-        let state = if head.method == Method::CONNECT || head.headers.contains("upgrade") {
-            match head.framing {
-                BodyFraming::None => State::Undecided,
-                framing => body_state(framing),
-            }
-        } else {
-            body_state(head.framing)
-        };
-        let started = self.started.take().unwrap_or(self.progress);
-        let mut shared = self.shared.lock();
-        shared.in_flight += 1;
-        shared.verdict = None;
-        shared.requests.push_back(TappedRequest { head, started });
-        Ok(state)
-    }
-
-    fn take_response_head(&mut self, raw: &Bytes) -> Result<State, Rejection> {
-        let head = head::response(raw)?;
-        let mut shared = self.shared.lock();
-        let Some(asked) = &mut shared.asked else {
-            return Err(Rejection::new(502, "framing.unasked", "a response came that nobody asked for"));
-        };
-        if (100..200).contains(&head.status) && head.status != 101 {
-            asked.continued |= head.status == 100;
-            if head.status == 100
-                && let Some(waker) = shared.continue_waiter.take()
-            {
-                waker.wake();
-            }
-            if shared.interim.len() == MAX_INTERIM {
-                return Err(Rejection::new(
-                    502,
-                    "framing.interim",
-                    format!("more than {MAX_INTERIM} interim responses came"),
-                ));
-            }
-            shared.interim.push(Interim { status: head.status, headers: head.headers });
-            return Ok(State::Head);
-        }
-        if head.status == 101 && !asked.upgrade {
-            return Err(Rejection::new(502, "framing.upgrade", "an upgrade came that nobody asked for"));
-        }
-        let framing = framing::of_response(&asked.method, &head)?;
-        let ended = matches!(framing, BodyFraming::None | BodyFraming::Length(0));
-        if ended {
-            shared.asked = None;
-        }
-        let interim = std::mem::take(&mut shared.interim);
-        let sent = shared.last_write;
-        shared.response = Some(TappedResponse { head, interim, arrived: self.progress, sent });
-        if let Some(waker) = shared.continue_waiter.take() {
-            waker.wake();
-        }
-        Ok(body_state(framing))
-    }
-
-    fn message_ended(&mut self, trailers: Option<Headers>) {
-        self.state = State::Head;
-        let mut shared = self.shared.lock();
-        shared.trailers = trailers;
-        shared.asked = None;
-        drop(shared);
-        if self.pending.len() > self.released {
-            self.note_surplus();
-        }
-    }
-
-    /// Bytes after the end of a response belong to nothing, unless only an interim response ended.
-    fn note_surplus(&self) {
-        if matches!(self.role, Role::Client) {
-            let mut shared = self.shared.lock();
-            shared.surplus |= shared.asked.is_none();
-        }
-    }
-
-    fn refuse(&mut self, rejection: Rejection) {
-        // Within a body the request was already handed on, and whoever serves it answers.
-        if let (Role::Server { render, .. }, State::Head) = (&self.role, &self.state) {
-            self.goodbye = Some(Goodbye::Write(render(&rejection)));
-        }
-        let beginning = Bytes::copy_from_slice(&self.pending[..self.pending.len().min(4 << 10)]);
-        let in_body = !matches!(self.state, State::Head);
-        self.pending.clear();
-        self.released = 0;
-        self.state = State::Refused;
-        let started = self.started.take().unwrap_or(self.progress);
-        let mut shared = self.shared.lock();
-        shared.rejection = Some(Refused { rejection, beginning, started, in_body });
-        if let Some(waker) = shared.continue_waiter.take() {
-            waker.wake();
-        }
-    }
-
-    /// Bytes of a body with nothing pending go straight into the reader's buffer.
-    fn poll_read_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        match Pin::new(&mut self.io).poll_read(cx, buf) {
-            Poll::Pending => return self.poll_patience(cx),
-            Poll::Ready(outcome) => outcome?,
-        }
-        let came = buf.filled().len() - before;
-        if came == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        self.progress = Instant::now();
-        let taken = match &mut self.state {
-            State::Length(left) => {
-                let taken = (came as u64).min(*left);
-                *left -= taken;
-                taken as usize
-            }
-            State::Chunked(walker) => match walker.walk(&buf.filled()[before..]) {
-                Ok(taken) => taken,
-                Err(rejection) => {
-                    buf.set_filled(before);
-                    self.refuse(rejection);
-                    return Poll::Ready(Err(refused_mid_body()));
-                }
-            },
-            State::Head | State::Undecided | State::UntilClose | State::Opaque | State::Refused => came,
-        };
-        if taken < came {
-            self.pending.extend_from_slice(&buf.filled()[before + taken..]);
-            buf.set_filled(before + taken);
-        }
-        let ended = match &self.state {
-            State::Length(left) => (*left == 0).then_some(None),
-            State::Chunked(walker) if walker.is_done() => {
-                match head::trailers(&Bytes::copy_from_slice(walker.trailers())) {
-                    Ok(fields) => Some((!fields.is_empty()).then_some(fields)),
-                    Err(rejection) => {
-                        buf.set_filled(before);
-                        self.refuse(rejection);
-                        return Poll::Ready(Err(refused_mid_body()));
-                    }
-                }
-            }
-            _ => None,
-        };
-        if let Some(trailers) = ended {
-            self.message_ended(trailers);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Ends the wait of a client that takes too long.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Role::Server { patience, .. } = &self.role else { return Poll::Pending };
-        let limit = match &self.state {
-            State::Head if self.pending.is_empty() => {
-                if self.shared.lock().in_flight > 0 {
-                    return Poll::Pending;
-                }
-                patience.idle
-            }
-            State::Head => patience.head,
-            State::Length(_) | State::Chunked(_) => patience.body,
-            State::Undecided | State::UntilClose | State::Opaque | State::Refused => return Poll::Pending,
-        };
-        let due = tokio::time::Instant::from_std(self.progress_or_start() + limit);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if timer.deadline() > due {
-            timer.as_mut().reset(due);
-        }
-        // The timer is left alone while there is progress and looked at again when it fires.
-        while timer.as_mut().poll(cx).is_ready() {
-            if tokio::time::Instant::now() < due {
-                timer.as_mut().reset(due);
-                continue;
-            }
-            return match &self.state {
-                State::Head if self.pending.is_empty() => Poll::Ready(Ok(())),
-                State::Head => {
-                    self.refuse(Rejection::new(408, "head.timeout", "the head did not arrive in time"));
-                    Poll::Ready(Ok(()))
-                }
-                _ => Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the body did not arrive in time",
-                ))),
-            };
-        }
-        Poll::Pending
-    }
-
-    /// A head is timed from its first byte, all else from the last progress.
-    fn progress_or_start(&self) -> Instant {
-        match (&self.state, self.started) {
-            (State::Head, Some(started)) => started,
-            _ => self.progress,
-        }
-    }
-}
-
-fn body_state(framing: BodyFraming) -> State {
-    match framing {
-        BodyFraming::None | BodyFraming::Length(0) => State::Head,
-        BodyFraming::Length(length) => State::Length(length),
-        BodyFraming::Chunked => State::Chunked(Box::default()),
-        BodyFraming::UntilClose => State::UntilClose,
-        BodyFraming::Tunnel => State::Opaque,
-    }
-}
-
-fn refused_mid_body() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the body's framing is malformed")
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for HeadTap<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let tap = self.get_mut();
-        loop {
-            if tap.released > 0 {
-                let taken = tap.released.min(buf.remaining());
-                buf.put_slice(&tap.pending[..taken]);
-                tap.pending.advance(taken);
-                tap.released -= taken;
-                return Poll::Ready(Ok(()));
-            }
-            if matches!(tap.state, State::Refused) {
-                let mut shared = tap.shared.lock();
-                if shared.in_flight == 0 || matches!(tap.role, Role::Client) {
-                    return match tap.role {
-                        Role::Client => Poll::Ready(Err(refused_mid_body())),
-                        Role::Server { .. } => Poll::Ready(Ok(())),
-                    };
-                }
-                shared.reader = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-            let was_body = matches!(tap.state, State::Length(_) | State::Chunked(_));
-            if !tap.pending.is_empty() || matches!(tap.state, State::Undecided) {
-                if tap.advance() {
-                    if was_body && matches!(tap.state, State::Refused) {
-                        return Poll::Ready(Err(refused_mid_body()));
-                    }
-                    continue;
-                }
-            } else if !matches!(tap.state, State::Head) {
-                return tap.poll_read_body(cx, buf);
-            }
-            if matches!(tap.state, State::Undecided) {
-                tap.shared.lock().reader = Some(cx.waker().clone());
-                if tap.pending.len() >= MAX_READ_AHEAD {
-                    return Poll::Pending;
-                }
-            }
-            match poll_read_pending(&mut tap.io, &mut tap.pending, cx) {
-                Poll::Pending => return tap.poll_patience(cx),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(0)) => {
-                    // A head cut short by the end of the stream is nobody's message.
-                    if !tap.pending.is_empty() && matches!(tap.state, State::Head) {
-                        let detail = "the connection ended within a head";
-                        tap.refuse(Rejection::new(400, "head.incomplete", detail));
-                        continue;
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Ready(Ok(_)) => tap.progress = Instant::now(),
-            }
-        }
-    }
-}
-
-/// Reads into spare room of `pending`, which stays small between messages.
-fn poll_read_pending<S: AsyncRead + Unpin>(
-    io: &mut S,
-    pending: &mut BytesMut,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut room = [std::mem::MaybeUninit::<u8>::uninit(); 8 << 10];
-    let mut buf = ReadBuf::uninit(&mut room);
-    ready!(Pin::new(io).poll_read(cx, &mut buf))?;
-    pending.extend_from_slice(buf.filled());
-    Poll::Ready(Ok(buf.filled().len()))
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
-    fn take_exact_target(&self) -> Option<Bytes> {
-        match self.role {
-            Role::Client => self.shared.lock().exact_target.take(),
-            Role::Server { .. } => None,
-        }
-    }
-
-    fn note_write(&self, outcome: &Poll<io::Result<usize>>) {
-        if matches!(self.role, Role::Client) && matches!(outcome, Poll::Ready(Ok(_))) {
-            self.shared.lock().last_write = Some(Instant::now());
-        }
-    }
-
-    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match &mut self.goodbye {
-                None => return Pin::new(&mut self.io).poll_shutdown(cx),
-                Some(Goodbye::Write(text)) if text.is_empty() => self.goodbye = Some(Goodbye::Shut),
-                Some(Goodbye::Write(text)) => {
-                    let written = ready!(Pin::new(&mut self.io).poll_write(cx, text))?;
-                    text.advance(written);
-                }
-                Some(Goodbye::Shut) => {
-                    ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-                    self.goodbye = Some(Goodbye::Drain(Box::pin(tokio::time::sleep(LINGER.0)), 0));
-                }
-                Some(Goodbye::Drain(timer, drained)) => {
-                    let mut sink = [std::mem::MaybeUninit::<u8>::uninit(); 8 << 10];
-                    let mut buf = ReadBuf::uninit(&mut sink);
-                    let over = match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
-                        Poll::Ready(Ok(())) => {
-                            *drained += buf.filled().len();
-                            buf.filled().is_empty() || *drained > LINGER.1
-                        }
-                        Poll::Ready(Err(_)) => true,
-                        Poll::Pending => {
-                            ready!(timer.as_mut().poll(cx));
-                            true
-                        }
-                    };
-                    if over {
-                        return Poll::Ready(Ok(()));
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadTap<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let tap = self.get_mut();
-        ready!(tap.outgoing.poll_write_out(&mut tap.io, cx))?;
-        if let Some(target) = tap.take_exact_target() {
-            tap.outgoing.take(data, &target);
-            // What cannot be written now is written before anything else.
-            let _ = tap.outgoing.poll_write_out(&mut tap.io, cx)?;
-            return Poll::Ready(Ok(data.len()));
-        }
-        let outcome = Pin::new(&mut tap.io).poll_write(cx, data);
-        tap.note_write(&outcome);
-        outcome
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if !self.outgoing.is_empty() || self.shared.lock().exact_target.is_some() {
-            let first = data.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
-            return self.poll_write(cx, first);
-        }
-        let tap = self.get_mut();
-        let outcome = Pin::new(&mut tap.io).poll_write_vectored(cx, data);
-        tap.note_write(&outcome);
-        outcome
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let tap = self.get_mut();
-        ready!(tap.outgoing.poll_write_out(&mut tap.io, cx))?;
-        Pin::new(&mut tap.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_goodbye(cx)
     }
 }

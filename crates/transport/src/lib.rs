@@ -7,8 +7,8 @@
 
 pub mod certificates;
 pub mod connect;
-pub mod exact_target;
 pub mod head_tap;
+mod lazy_timer;
 pub mod listen;
 pub mod protocol;
 pub mod serve;

@@ -7,5 +7,7 @@ pub mod chunked;
 pub mod framing;
 pub mod head;
 pub mod hop_by_hop;
+pub mod outgoing_head;
+pub(crate) mod reduced_head;
 pub mod target;
 pub mod websocket;

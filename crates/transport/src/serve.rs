@@ -26,7 +26,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A request with what the tap knows of it.
 pub struct Inbound {
-    /// The request as the HTTP library read it.
+    /// The request as the HTTP library read it; over HTTP/1 it has only the fields that frame it.
     pub request: http::Request<Incoming>,
     /// The head as it was received.
     pub head: RequestHead,
@@ -41,7 +41,7 @@ pub trait Handler: Clone + Send + 'static {
     /// Body of the responses.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 
-    /// Answers one request.
+    /// Answers one request. Over HTTP/1 the exact head of the response may be given to the tap.
     fn handle(&self, inbound: Inbound) -> impl Future<Output = http::Response<Self::Body>> + Send;
 
     /// Is told of a message that was refused on its raw head.
@@ -141,13 +141,15 @@ where
                     Some(tapped) => (tapped.head, tapped.started),
                     None => (head_of(&request), Instant::now()),
                 };
-                let inbound = Inbound { request, head, started, tap: Some(tap) };
-                Ok::<_, std::convert::Infallible>(handler.handle(inbound).await)
+                let inbound = Inbound { request, head, started, tap: Some(tap.clone()) };
+                let response = handler.handle(inbound).await;
+                // The next thing that is written is the head of this response.
+                std::future::poll_fn(|cx| tap.poll_flushed(cx)).await;
+                Ok::<_, std::convert::Infallible>(response)
             }
         })
     };
     let connection = hyper::server::conn::http1::Builder::new()
-        .preserve_header_case(true)
         .auto_date_header(false)
         .max_headers(MAX_FIELDS)
         .header_read_timeout(None)

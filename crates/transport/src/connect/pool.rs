@@ -5,17 +5,22 @@
 //! HTTP/2 connections are shared. Each HTTP connection is driven by a task that ends with it.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use mimeo_model::{Failure, Method};
+use mimeo_model::{Failure, Interim, Method};
 
 use crate::connect::{Connector, HttpVersions, Opened};
 use crate::head_tap::{HeadTap, TapHandle};
+use crate::lazy_timer::LazyTimer;
 use crate::protocol::assembly::Connected;
 use crate::protocol::head::MAX_FIELDS;
 use crate::protocol::target::Origin;
@@ -30,8 +35,10 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A pool of connections whose requests have bodies of type `B`.
 pub struct Pool<B> {
     connector: Connector,
-    origins: Mutex<HashMap<Origin, PerOrigin<B>>>,
+    origins: Mutex<Origins<B>>,
 }
+
+type Origins<B> = HashMap<Arc<Origin>, PerOrigin<B>, RandomState>;
 
 struct PerOrigin<B> {
     idle: Vec<Idle<B>>,
@@ -43,6 +50,7 @@ struct PerOrigin<B> {
 struct Idle<B> {
     sender: http1::SendRequest<B>,
     tap: TapHandle,
+    timer: LazyTimer,
     since: Instant,
 }
 
@@ -51,7 +59,8 @@ pub struct Lease<B> {
     connection: Connection<B>,
     /// How the connection came to be.
     pub connected: Connected,
-    origin: Origin,
+    origin: Arc<Origin>,
+    timer: LazyTimer,
 }
 
 enum Connection<B> {
@@ -59,12 +68,31 @@ enum Connection<B> {
     Http2 { sender: http2::SendRequest<B> },
 }
 
+/// What is known of the response to come.
+pub struct Expected<'a> {
+    /// Method of the request.
+    pub method: Method,
+    /// Whether the request asks for an upgrade.
+    pub upgrade: bool,
+    /// Longest wait for the response once the request was sent.
+    pub patience: Duration,
+    /// Whether the request was sent in full.
+    pub is_sent: &'a (dyn Fn() -> bool + Send + Sync),
+    /// Is told of each interim response but `100 Continue`.
+    pub interim: &'a (dyn Fn(Interim) + Send + Sync),
+}
+
 /// Why a request got no response.
-pub struct SendError<B> {
-    /// The fault as the HTTP library tells it.
-    pub error: hyper::Error,
-    /// The request, when no byte of it was sent.
-    pub unsent: Option<http::Request<B>>,
+pub enum SendError<B> {
+    /// The connection failed.
+    Failed {
+        /// The fault as the HTTP library tells it.
+        error: hyper::Error,
+        /// The request, when no byte of it was sent.
+        unsent: Option<Box<http::Request<B>>>,
+    },
+    /// No response came in time.
+    TimedOut,
 }
 
 impl<B> Pool<B>
@@ -86,7 +114,7 @@ where
     /// Hands out a kept connection, or opens one. `fresh` asks for one that no one used before.
     pub async fn checkout(
         &self,
-        origin: &Origin,
+        origin: &Arc<Origin>,
         versions: HttpVersions,
         fresh: bool,
     ) -> Result<Lease<B>, Failure> {
@@ -141,15 +169,15 @@ where
         let mut origins = self.lock();
         let per = origins.entry(lease.origin).or_default();
         if per.idle.len() < MAX_IDLE {
-            per.idle.push(Idle { sender, tap, since: Instant::now() });
+            per.idle.push(Idle { sender, tap, timer: lease.timer, since: Instant::now() });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, PerOrigin<B>>> {
+    fn lock(&self) -> MutexGuard<'_, Origins<B>> {
         self.origins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn kept(&self, origin: &Origin, versions: HttpVersions) -> Option<Lease<B>> {
+    async fn kept(&self, origin: &Arc<Origin>, versions: HttpVersions) -> Option<Lease<B>> {
         loop {
             let mut idle = {
                 let mut origins = self.lock();
@@ -159,7 +187,8 @@ where
                 {
                     let connected = Connected { reused: true, ..Connected::default() };
                     let connection = Connection::Http2 { sender: sender.clone() };
-                    return Some(Lease { connection, connected, origin: origin.clone() });
+                    let timer = LazyTimer::default();
+                    return Some(Lease { connection, connected, origin: origin.clone(), timer });
                 }
                 per.idle.pop()?
             };
@@ -171,13 +200,13 @@ where
             }
             let connected = Connected { reused: true, ..Connected::default() };
             let connection = Connection::Http1 { sender: idle.sender, tap: idle.tap };
-            return Some(Lease { connection, connected, origin: origin.clone() });
+            return Some(Lease { connection, connected, origin: origin.clone(), timer: idle.timer });
         }
     }
 
     async fn start(
         &self,
-        origin: &Origin,
+        origin: &Arc<Origin>,
         versions: HttpVersions,
         opened: Opened,
     ) -> Result<Lease<B>, Failure> {
@@ -203,7 +232,6 @@ where
         } else {
             let (io, tap) = HeadTap::client(opened.io);
             let (sender, driver) = http1::Builder::new()
-                .preserve_header_case(true)
                 .max_headers(MAX_FIELDS)
                 .handshake(TokioIo::new(io))
                 .await
@@ -222,7 +250,8 @@ where
                 per.shared = Some(sender.clone());
             }
         }
-        Ok(Lease { connection, connected: opened.connected, origin: origin.clone() })
+        let timer = LazyTimer::default();
+        Ok(Lease { connection, connected: opened.connected, origin: origin.clone(), timer })
     }
 }
 
@@ -251,20 +280,56 @@ where
         }
     }
 
-    /// Sends a request and waits for the head of its response. `method` and `upgrade` frame the response.
+    /// Sends a request and waits for the head of its response.
     pub async fn send(
         &mut self,
         request: http::Request<B>,
-        method: Method,
-        upgrade: bool,
+        expected: Expected<'_>,
     ) -> Result<http::Response<Incoming>, SendError<B>> {
+        let Expected { method, upgrade, patience, is_sent, interim } = expected;
+        let mut due = tokio::time::Instant::now() + patience;
+        let timer = &mut self.timer;
+        let mut finish = |cx: &mut std::task::Context<'_>| {
+            while timer.poll_due(due, cx).is_ready() {
+                // The clock starts when the request was sent; a slow upload is not a slow answer.
+                if is_sent() {
+                    return Poll::Ready(());
+                }
+                due = tokio::time::Instant::now() + patience;
+            }
+            Poll::Pending
+        };
         let sent = match &mut self.connection {
             Connection::Http1 { sender, tap } => {
                 tap.ask(method, upgrade);
-                sender.try_send_request(request).await
+                let mut sending = pin!(sender.try_send_request(request));
+                std::future::poll_fn(|cx| {
+                    let polled = sending.as_mut().poll(cx);
+                    while let Some(found) = tap.poll_interim(cx) {
+                        interim(found);
+                    }
+                    match polled {
+                        Poll::Ready(sent) => Poll::Ready(Some(sent)),
+                        Poll::Pending => finish(cx).map(|()| None),
+                    }
+                })
+                .await
             }
-            Connection::Http2 { sender } => sender.try_send_request(request).await,
+            Connection::Http2 { sender } => {
+                let mut sending = pin!(sender.try_send_request(request));
+                std::future::poll_fn(|cx| match sending.as_mut().poll(cx) {
+                    Poll::Ready(sent) => Poll::Ready(Some(sent)),
+                    Poll::Pending => finish(cx).map(|()| None),
+                })
+                .await
+            }
         };
-        sent.map_err(|mut fault| SendError { unsent: fault.take_message(), error: fault.into_error() })
+        match sent {
+            None => Err(SendError::TimedOut),
+            Some(sent) => sent.map_err(|mut fault| SendError::Failed {
+                unsent: fault.take_message().map(Box::new),
+                error: fault.into_error(),
+            }),
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! library sees it, and what is recorded (order, case, duplicates) comes from these bytes.
 
 use bytes::Bytes;
+use mimeo_model::headers::FieldRanges;
 use mimeo_model::{Headers, Method, Version};
 
 use crate::protocol::framing::{self, BodyFraming};
@@ -92,7 +93,7 @@ pub fn request(head: &Bytes) -> Result<RequestHead, Rejection> {
             format!("the request target is longer than {MAX_TARGET} bytes"),
         ));
     }
-    let headers = fields(head, lines)?;
+    let headers = fields(head, lines.at)?;
     let framing = framing::of_request(version, &headers)?;
     check_host(version, &method, &head[target_start..target_end], &headers)?;
     let mut expects_continue = false;
@@ -134,16 +135,16 @@ pub fn response(head: &Bytes) -> Result<ResponseHead, Rejection> {
         return Err(bad("framing.status", "the status code is not three digits from 100 to 999"));
     }
     let reason = line.0 + 13.min(text.len());
-    if head[reason..line.1].iter().any(|byte| is_forbidden(*byte)) {
+    if find_control(&head[reason..line.1]) < line.1 - reason {
         return Err(bad("framing.status_line", "the reason phrase has a control character"));
     }
-    let headers = fields(head, lines)?;
+    let headers = fields(head, lines.at)?;
     Ok(ResponseHead { status, reason: head.slice(reason..line.1), version, headers })
 }
 
 /// Reads trailer fields: lines up to and including the empty line.
 pub fn trailers(section: &Bytes) -> Result<Headers, Rejection> {
-    fields(section, Lines { head: section, at: 0 })
+    fields(section, 0)
 }
 
 type Range = (usize, usize);
@@ -165,10 +166,12 @@ fn request_line(line: &[u8]) -> Result<(Method, Range, Version), Rejection> {
         _ => return Err(bad("framing.version", "the version is not `HTTP/1.1` or `HTTP/1.0`")),
     };
     let target = (first + 1, last);
-    if line[target.0..target.1].iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+    if memchr::memchr2(b' ', b'\t', &line[target.0..target.1]).is_some()
+        || find_control(&line[target.0..target.1]) < target.1 - target.0
+    {
         return Err(bad("framing.target", "the request target has a space or control character"));
     }
-    if line[target.0..target.1].contains(&b'#') {
+    if memchr::memchr(b'#', &line[target.0..target.1]).is_some() {
         return Err(bad("framing.target", "a fragment does not belong into a request target"));
     }
     let method =
@@ -179,13 +182,10 @@ fn request_line(line: &[u8]) -> Result<(Method, Range, Version), Rejection> {
     Ok((method, target, version))
 }
 
-fn fields(head: &Bytes, lines: Lines<'_>) -> Result<Headers, Rejection> {
-    let mut found: Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> = Vec::with_capacity(16);
-    for line in lines {
-        let (start, end) = line?;
-        if start == end {
-            break;
-        }
+/// Reads header fields from `at` to the empty line.
+fn fields(head: &Bytes, mut at: usize) -> Result<Headers, Rejection> {
+    let mut found = FieldRanges::with_capacity(16);
+    while !head[at..].starts_with(b"\r\n") && at < head.len() {
         if found.len() == MAX_FIELDS {
             return Err(Rejection::new(
                 431,
@@ -193,32 +193,91 @@ fn fields(head: &Bytes, lines: Lines<'_>) -> Result<Headers, Rejection> {
                 format!("the message has more than {MAX_FIELDS} header fields"),
             ));
         }
-        let text = &head[start..end];
-        if matches!(text[0], b' ' | b'\t') {
-            return Err(bad("framing.obs_fold", "a header line begins with white space"));
-        }
-        let colon =
-            memchr::memchr(b':', text).ok_or_else(|| bad("framing.field", "a header line has no colon"))?;
-        let name = &text[..colon];
-        if !is_token(name) {
-            return Err(bad(
-                "framing.field_name",
-                if name.last().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
-                    "there is white space between a header name and its colon"
-                } else {
-                    "a header name is empty or not a token"
-                },
-            ));
-        }
-        let value = &text[colon + 1..];
-        if value.iter().any(|byte| is_forbidden(*byte)) {
-            return Err(bad("framing.field_value", "a header value has a control character"));
-        }
-        let leading = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        let trailing = value[leading..].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        found.push((start..start + colon, start + colon + 1 + leading..end - trailing));
+        let field = match plain_field(head, at) {
+            Some(field) => field,
+            None => odd_field(head, at)?,
+        };
+        found.push(field.name, field.value);
+        at = field.end;
     }
     Ok(Headers::from_ranges(head.clone(), found))
+}
+
+/// Where one field lies, and the next begins.
+struct Field {
+    name: std::ops::Range<usize>,
+    value: std::ops::Range<usize>,
+    end: usize,
+}
+
+/// Reads a field in one pass; `None` when there is anything about it to look at more closely.
+fn plain_field(head: &[u8], start: usize) -> Option<Field> {
+    let colon = start + head[start..].iter().position(|byte| !TOKEN[*byte as usize])?;
+    if colon == start || head[colon] != b':' {
+        return None;
+    }
+    let line_end = colon + 1 + find_control(&head[colon + 1..]);
+    if head.get(line_end..line_end + 2) != Some(b"\r\n") {
+        return None;
+    }
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let mut value = colon + 1..line_end;
+    while head[value.clone()].first().is_some_and(is_space) {
+        value.start += 1;
+    }
+    while head[value.clone()].last().is_some_and(is_space) {
+        value.end -= 1;
+    }
+    Some(Field { name: start..colon, value, end: line_end + 2 })
+}
+
+/// Reads a field slowly and says what is wrong with it.
+fn odd_field(head: &[u8], start: usize) -> Result<Field, Rejection> {
+    let line = Lines { head, at: start }.next();
+    let (start, end) = line.ok_or_else(|| bad("framing.bare_lf", "a line does not end"))??;
+    let text = &head[start..end];
+    if matches!(text.first(), Some(b' ' | b'\t')) {
+        return Err(bad("framing.obs_fold", "a header line begins with white space"));
+    }
+    let colon =
+        memchr::memchr(b':', text).ok_or_else(|| bad("framing.field", "a header line has no colon"))?;
+    let name = &text[..colon];
+    if !is_token(name) {
+        return Err(bad(
+            "framing.field_name",
+            if name.last().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+                "there is white space between a header name and its colon"
+            } else {
+                "a header name is empty or not a token"
+            },
+        ));
+    }
+    Err(bad("framing.field_value", "a header value has a control character"))
+}
+
+/// Offset of the first control character but the tab, or the length.
+fn find_control(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let mut at = 0;
+    while at < bytes.len() {
+        if let Some(eight) = bytes[at..].first_chunk::<8>() {
+            let word = u64::from_ne_bytes(*eight);
+            let low = word.wrapping_sub(ONES * 0x20) & !word;
+            let delete = word ^ (ONES * 0x7f);
+            let delete = delete.wrapping_sub(ONES) & !delete;
+            if (low | delete) & HIGH == 0 {
+                at += 8;
+                continue;
+            }
+        }
+        let few = bytes[at..].len().min(8);
+        match bytes[at..at + few].iter().position(|byte| is_forbidden(*byte)) {
+            Some(found) => return at + found,
+            None => at += few,
+        }
+    }
+    bytes.len()
 }
 
 /// RFC 9112, section 3.2: one valid `Host`, equal to the authority of an absolute target.
@@ -234,11 +293,14 @@ fn check_host(version: Version, method: &Method, target: &[u8], headers: &Header
     if hosts.next().is_some() {
         return Err(bad("framing.host_repeated", "the request has more than one `Host`"));
     }
-    if host.iter().any(|byte| *byte <= b' ' || b"/?#@\\,\"<>^`{|}".contains(byte)) {
+    if host.iter().any(|byte| *byte <= b' ' || NOT_IN_HOST[*byte as usize]) {
         return Err(bad("framing.host", "the `Host` is not a host with an optional port"));
     }
+    // Only an absolute target begins with a scheme; `://` inside a path or query says nothing.
     let authority = if *method == Method::CONNECT {
         Some(target)
+    } else if target.starts_with(b"/") {
+        None
     } else {
         target.windows(3).position(|window| window == b"://").map(|at| {
             let rest = &target[at + 3..];
@@ -247,9 +309,7 @@ fn check_host(version: Version, method: &Method, target: &[u8], headers: &Header
             memchr::memrchr(b'@', authority).map_or(authority, |at| &authority[at + 1..])
         })
     };
-    // Only an absolute target begins with a scheme; `://` inside a path or query says nothing.
-    let absolute = *method == Method::CONNECT || !target.starts_with(b"/");
-    match authority.filter(|_| absolute) {
+    match authority {
         Some(authority) if !same_authority(authority, host) => {
             Err(bad("framing.host_mismatch", "the `Host` differs from the authority of the request target"))
         }
@@ -294,22 +354,30 @@ impl Iterator for Lines<'_> {
     }
 }
 
+/// Printable bytes that a `Host` cannot have.
+const NOT_IN_HOST: [bool; 256] = marked(b"/?#@\\,\"<>^`{|}");
+/// Bytes of a token (RFC 9110, section 5.6.2).
+const TOKEN: [bool; 256] = {
+    let mut table = marked(b"!#$%&'*+-.^_`|~");
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] |= (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
+const fn marked(marks: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
 fn is_token(name: &[u8]) -> bool {
-    const TOKEN: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            table[byte] = (byte as u8).is_ascii_alphanumeric();
-            byte += 1;
-        }
-        let marks = b"!#$%&'*+-.^_`|~";
-        let mut at = 0;
-        while at < marks.len() {
-            table[marks[at] as usize] = true;
-            at += 1;
-        }
-        table
-    };
     !name.is_empty() && name.iter().all(|byte| TOKEN[*byte as usize])
 }
 

@@ -1,6 +1,7 @@
 //! What a request is addressed to (RFC 9112, section 3.2) and what an upstream URL names.
 
 use std::fmt;
+use std::sync::Arc;
 
 use mimeo_model::Scheme;
 
@@ -18,13 +19,19 @@ pub struct Origin {
 impl Origin {
     /// Host, and port unless it is the scheme's own, as it stands in a URL and in `Host`.
     pub fn authority(&self) -> String {
-        let brackets = self.host.contains(':');
-        let (open, close) = if brackets { ("[", "]") } else { ("", "") };
-        if self.port == self.scheme.default_port() {
-            format!("{open}{}{close}", self.host)
+        let mut text = String::with_capacity(self.host.len() + 8);
+        if self.host.contains(':') {
+            text.extend(["[", &self.host, "]"]);
         } else {
-            format!("{open}{}{close}:{}", self.host, self.port)
+            text.push_str(&self.host);
         }
+        if self.port != self.scheme.default_port() {
+            text.push(':');
+            let digits = [10_000, 1_000, 100, 10, 1].map(|unit| self.port / unit);
+            let shown = digits.iter().filter(|digits| **digits > 0);
+            text.extend(shown.map(|digits| char::from(b'0' + (digits % 10) as u8)));
+        }
+        text
     }
 }
 
@@ -38,7 +45,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
     /// Where to connect.
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     /// Path prefix without a trailing slash; empty for the root.
     pub base_path: String,
 }
@@ -80,7 +87,7 @@ pub fn upstream_url(text: &str) -> Result<UpstreamUrl, TargetError> {
     }
     let (host, port) = host_and_port(authority)?;
     Ok(UpstreamUrl {
-        origin: Origin { scheme, host, port: port.unwrap_or(scheme.default_port()) },
+        origin: Arc::new(Origin { scheme, host, port: port.unwrap_or(scheme.default_port()) }),
         base_path: path.trim_end_matches('/').to_owned(),
     })
 }

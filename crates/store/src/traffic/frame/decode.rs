@@ -1,10 +1,10 @@
 //! Stored shape to model. What a newer Mimeo wrote is read as far as it is understood.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mimeo_model::exchange::Version;
+use mimeo_model::headers::FieldRanges;
 use mimeo_model::{
     AnsweredBy, Body, Chunk, Content, Digest, Direction, Exchange, ExchangeId, Failure, FailureKind, Frame,
     Gap, GapReason, GraphqlKind, GraphqlOperation, Headers, Interim, Method, Opcode, Phase, Request,
@@ -158,7 +158,7 @@ fn to_failure(frame: FailureFrame) -> Failure {
 }
 
 fn to_headers(text: Bytes) -> Option<Headers> {
-    let mut fields: Vec<(Range<usize>, Range<usize>)> = Vec::new();
+    let mut fields = FieldRanges::default();
     let mut at = 0;
     while at < text.len() {
         let name = take_varint(&text, &mut at)?;
@@ -168,7 +168,7 @@ fn to_headers(text: Bytes) -> Option<Headers> {
         if end > text.len() {
             return None;
         }
-        fields.push((at..middle, middle..end));
+        fields.push(at..middle, middle..end);
         at = end;
     }
     // A block is shorter than 4 GiB, and every range was checked.
