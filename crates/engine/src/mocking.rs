@@ -149,7 +149,7 @@ impl MockServer {
             })),
         };
         let config = ProxyConfig {
-            mode: Mode::Mock(Mocking { library, speed: options.speed, on_miss, intercept }),
+            mode: Mode::Mock(Arc::new(Mocking { library, speed: options.speed, on_miss, intercept })),
             connect,
             patience: Patience::default(),
             response_timeout: options.upstreams.timeout,

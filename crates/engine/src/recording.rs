@@ -224,7 +224,7 @@ fn way(workspace: &Workspace, way: &Way) -> Result<(Mode, ProxyMode, String), Er
                 None
             };
             Ok((
-                Mode::Forward { intercept: leaves, passthrough: globs },
+                Mode::Forward { intercept: leaves, passthrough: Arc::new(globs) },
                 ProxyMode::Forward,
                 "forward".to_owned(),
             ))

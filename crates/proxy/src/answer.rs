@@ -74,7 +74,7 @@ pub(crate) async fn answer(
                         refusal("the recording is of an upgrade, which this request does not ask for");
                     return handler.answer_failure(recording.capture, failure).await;
                 };
-                return upgrade(
+                let upgrading = upgrade(
                     handler,
                     &inbound.head,
                     tap.as_ref(),
@@ -82,8 +82,8 @@ pub(crate) async fn answer(
                     (mock, tier),
                     mocking,
                     recording,
-                )
-                .await;
+                );
+                return Box::pin(upgrading).await;
             }
             if let Some(tap) = &tap {
                 tap.decide(false);
@@ -122,7 +122,7 @@ pub(crate) async fn answer(
                     let path = target.split('?').next().unwrap_or_default();
                     departures.note(format!("{} {}{path}", inbound.head.method, destination.origin));
                     let collected = (inbound.head.framing != BodyFraming::None).then_some(body);
-                    handler.forward(inbound, destination, collected).await
+                    Box::pin(handler.forward(inbound, destination, collected)).await
                 }
                 Err(failure) => {
                     let capture = handler.capture(

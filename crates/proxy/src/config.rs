@@ -53,14 +53,13 @@ pub enum Mode {
         /// Certificates for intercepted hosts; without them CONNECT is an opaque tunnel.
         intercept: Option<Arc<LeafCertificates>>,
         /// Hosts that are tunnelled even when there is interception.
-        passthrough: HostGlobs,
+        passthrough: Arc<HostGlobs>,
     },
     /// A library answers, whether clients take it for the upstream or for their proxy.
-    Mock(Mocking),
+    Mock(Arc<Mocking>),
 }
 
 /// How a library answers.
-#[derive(Clone)]
 pub struct Mocking {
     /// The mocks.
     pub library: Arc<Library>,

@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use mimeo_model::{
     AnsweredBy, Body, ExchangeId, Failure, FailureKind, Headers, Method, Phase, Request, Scheme, Version,
 };
-use mimeo_rules::host_glob::HostGlobs;
 use mimeo_transport::connect::{Expected, HttpVersions, SendError};
 use mimeo_transport::head_tap::{Refused, TapHandle, TappedResponse};
 use mimeo_transport::protocol::assembly::Assembly;
@@ -24,7 +23,7 @@ use mimeo_transport::protocol::target::Origin;
 use mimeo_transport::serve::{Handler, Inbound, headers_of};
 
 use crate::body::ProxyBody;
-use crate::config::{Mocking, Mode, OnMiss};
+use crate::config::{Mode, OnMiss};
 use crate::outgoing::{self, Announcement, Destination};
 use crate::tap::{Capture, Carrier, Ended, Side, Tee};
 use crate::worker::WorkerState;
@@ -44,11 +43,31 @@ pub(crate) struct ProxyHandler {
 impl Handler for ProxyHandler {
     type Body = ProxyBody;
 
-    // Boxed, because a tunnel that is intercepted serves requests with this same handler.
+    // Boxed, because a tunnel that is intercepted serves requests with this same handler. The box is as large as
+    // what the request needs, and a request that is carried on does not need what an answer does.
     #[allow(refining_impl_trait, reason = "the box breaks the cycle of future types")]
     fn handle(&self, inbound: Inbound) -> Pin<Box<dyn Future<Output = Response<ProxyBody>> + Send>> {
+        self.worker.counters.request();
         let handler = self.clone();
-        Box::pin(async move { handler.answer(inbound).await })
+        let is_connect = inbound.head.method == Method::CONNECT && self.intercepted.is_none();
+        match &self.worker.config.mode {
+            Mode::Forward { intercept, passthrough } if is_connect => {
+                let (leaves, passthrough) = (intercept.clone(), passthrough.clone());
+                Box::pin(async move { tunnel::connect(&handler, inbound, leaves, passthrough).await })
+            }
+            Mode::Mock(mocking) if is_connect && mocking.intercept.is_some() => {
+                let (leaves, passthrough) = (mocking.intercept.clone(), Arc::default());
+                Box::pin(async move { tunnel::connect(&handler, inbound, leaves, passthrough).await })
+            }
+            Mode::Mock(mocking) => {
+                let mocking = mocking.clone();
+                Box::pin(async move { answer::answer(&handler, inbound, &mocking).await })
+            }
+            Mode::Forward { .. } | Mode::Reverse { .. } => match self.destination(&inbound.head) {
+                Ok(destination) => Box::pin(async move { handler.forward(inbound, destination, None).await }),
+                Err(failure) => Box::pin(async move { handler.refuse(inbound, failure).await }),
+            },
+        }
     }
 
     fn refused(&self, refused: Refused) {
@@ -58,34 +77,13 @@ impl Handler for ProxyHandler {
 }
 
 impl ProxyHandler {
-    async fn answer(&self, inbound: Inbound) -> Response<ProxyBody> {
-        self.worker.counters.request();
-        if inbound.head.method == Method::CONNECT && self.intercepted.is_none() {
-            match &self.worker.config.mode {
-                Mode::Forward { intercept, passthrough } => {
-                    return tunnel::connect(self, inbound, intercept.as_ref(), passthrough).await;
-                }
-                Mode::Mock(Mocking { intercept: Some(leaves), .. }) => {
-                    return tunnel::connect(self, inbound, Some(leaves), &HostGlobs::default()).await;
-                }
-                Mode::Mock(_) | Mode::Reverse { .. } => {}
-            }
+    /// Answers a request that has no destination.
+    async fn refuse(&self, inbound: Inbound, failure: Failure) -> Response<ProxyBody> {
+        if let Some(tap) = &inbound.tap {
+            tap.decide(false);
         }
-        if let Mode::Mock(mocking) = &self.worker.config.mode {
-            return answer::answer(self, inbound, mocking).await;
-        }
-        let tap = inbound.tap.clone();
-        match self.destination(&inbound.head) {
-            Ok(destination) => self.forward(inbound, destination, None).await,
-            Err(failure) => {
-                if let Some(tap) = &tap {
-                    tap.decide(false);
-                }
-                let capture =
-                    self.capture(&inbound.head, &self.unrouted(), &inbound.head.target, inbound.started);
-                self.answer_failure(capture, failure).await
-            }
-        }
+        let capture = self.capture(&inbound.head, &self.unrouted(), &inbound.head.target, inbound.started);
+        self.answer_failure(capture, failure).await
     }
 
     pub(crate) fn destination(&self, head: &RequestHead) -> Result<Destination, Failure> {
@@ -94,12 +92,13 @@ impl ProxyHandler {
             (None, Mode::Reverse { upstream, preserve_host }) => {
                 reverse::destination(head, upstream, *preserve_host)
             }
-            (None, Mode::Mock(Mocking { on_miss: OnMiss::Forward { upstream, .. }, .. }))
-                if head.target.starts_with(b"/") =>
-            {
-                reverse::destination(head, upstream, false)
-            }
-            (None, Mode::Forward { .. } | Mode::Mock(_)) => forward::destination(head),
+            (None, Mode::Mock(mocking)) => match &mocking.on_miss {
+                OnMiss::Forward { upstream, .. } if head.target.starts_with(b"/") => {
+                    reverse::destination(head, upstream, false)
+                }
+                OnMiss::Forward { .. } | OnMiss::Fail => forward::destination(head),
+            },
+            (None, Mode::Forward { .. }) => forward::destination(head),
         }
     }
 
@@ -360,47 +359,45 @@ impl ProxyHandler {
         Some(Capture::new(assembly, sink.clone(), started))
     }
 
-    async fn fail_unsent(
-        &self,
-        tap: Option<&TapHandle>,
+    fn fail_unsent<'a>(
+        &'a self,
+        tap: Option<&'a TapHandle>,
         carrier: Option<Carrier>,
         failure: Failure,
-    ) -> Response<ProxyBody> {
+    ) -> Answering<'a> {
         let code = failure.kind.code();
-        self.fail_with(tap, carrier, failure, code).await
+        self.fail_with(tap, carrier, failure, code)
     }
 
     /// Answers with a failure under a code that says more than its kind.
-    async fn fail_with(
-        &self,
-        tap: Option<&TapHandle>,
+    fn fail_with<'a>(
+        &'a self,
+        tap: Option<&'a TapHandle>,
         carrier: Option<Carrier>,
         failure: Failure,
-        code: &str,
-    ) -> Response<ProxyBody> {
-        if let Some(tap) = tap {
-            tap.decide(false);
-        }
-        if failure.kind.is_upstream() {
-            self.worker.counters.failure();
-        }
-        let (response, body) = local_problem(&failure, code);
-        if let Some(carrier) = carrier {
-            record_local(carrier, failure, &response, &body).await;
-        }
-        if let Some(tap) = tap {
-            tap.answered();
-        }
-        response.map(|()| ProxyBody::local(body))
+        code: &'static str,
+    ) -> Answering<'a> {
+        Box::pin(async move {
+            if let Some(tap) = tap {
+                tap.decide(false);
+            }
+            if failure.kind.is_upstream() {
+                self.worker.counters.failure();
+            }
+            let (response, body) = local_problem(&failure, code);
+            if let Some(carrier) = carrier {
+                record_local(carrier, failure, &response, &body).await;
+            }
+            if let Some(tap) = tap {
+                tap.answered();
+            }
+            response.map(|()| ProxyBody::local(body))
+        })
     }
 
     /// Answers with a failure that no upstream had a part in.
-    pub(crate) async fn answer_failure(
-        &self,
-        capture: Option<Capture>,
-        failure: Failure,
-    ) -> Response<ProxyBody> {
-        self.fail_unsent(None, capture.map(|capture| capture.carrier()), failure).await
+    pub(crate) fn answer_failure(&self, capture: Option<Capture>, failure: Failure) -> Answering<'_> {
+        self.fail_unsent(None, capture.map(|capture| capture.carrier()), failure)
     }
 
     fn record_refused(&self, refused: &Refused) {
@@ -426,6 +423,9 @@ impl ProxyHandler {
         note_local(&carrier, failure, &response, &body);
     }
 }
+
+/// An answer that few requests need, boxed so that the others have no room for it.
+type Answering<'a> = Pin<Box<dyn Future<Output = Response<ProxyBody>> + Send + 'a>>;
 
 /// Tells the tap that a response was sent, whatever became of it.
 pub(crate) struct Answered(pub(crate) Option<TapHandle>);

@@ -30,8 +30,8 @@ const BUFFER: usize = 16 << 10;
 pub(crate) async fn connect(
     handler: &ProxyHandler,
     inbound: Inbound,
-    leaves: Option<&Arc<LeafCertificates>>,
-    passthrough: &HostGlobs,
+    leaves: Option<Arc<LeafCertificates>>,
+    passthrough: Arc<HostGlobs>,
 ) -> Response<ProxyBody> {
     let Inbound { mut request, head, started, tap } = inbound;
     let refuse = |tap: &Option<TapHandle>| {
@@ -66,7 +66,7 @@ pub(crate) async fn connect(
         if let Some(tap) = &tap {
             tap.decide(true);
         }
-        let (handler, leaves) = (handler.clone(), leaves.clone());
+        let handler = handler.clone();
         worker.tasks.spawn(async move {
             if let Ok(client) = client_side.await {
                 intercept::serve(handler, TokioIo::new(client), origin, leaves, head, started).await;

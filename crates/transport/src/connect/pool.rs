@@ -121,6 +121,16 @@ where
         if !fresh && let Some(lease) = self.kept(origin, versions).await {
             return Ok(lease);
         }
+        // Boxed, so that the many requests that find a connection have no room for the opening of one.
+        Box::pin(self.open(origin, versions, fresh)).await
+    }
+
+    async fn open(
+        &self,
+        origin: &Arc<Origin>,
+        versions: HttpVersions,
+        fresh: bool,
+    ) -> Result<Lease<B>, Failure> {
         let began = Instant::now();
         let opening = {
             let mut origins = self.lock();

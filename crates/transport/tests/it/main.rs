@@ -1,0 +1,3 @@
+//! Connections served in memory.
+
+mod heads;
