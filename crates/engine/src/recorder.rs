@@ -17,13 +17,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mimeo_model::{Clock, Exchange, Session, SessionState, Timestamp};
 use mimeo_proxy::ExchangeSink;
 use mimeo_rules::redaction::Redactor;
 use mimeo_store::Catalog;
-use mimeo_store::catalog::{ExchangeRow, SessionUpdate};
+use mimeo_store::catalog::{CatalogError, ExchangeRow, SessionUpdate};
 use mimeo_store::traffic::{BodyFiles, LogWriter, Settings};
 use mimeo_transport::protocol::assembly::Captured;
 
@@ -35,6 +35,11 @@ use writer::Writer;
 
 /// Batches of index rows that may wait for the catalog.
 const INDEX_BACKLOG: usize = 16;
+
+/// Rows that are written with one statement while there is traffic.
+const ROWS_TOGETHER: usize = 512;
+/// Longest time for which a row waits for others.
+const INDEX_TIME: Duration = Duration::from_millis(100);
 
 /// An exchange that is on disk.
 pub struct Announced<'a> {
@@ -199,21 +204,46 @@ async fn index(
     indexed: &mpsc::Receiver<Indexed>,
 ) -> Result<(), Error> {
     let mut failed = false;
-    while let Ok(next) = indexed.recv() {
-        let done = match next {
-            Indexed::Rows(rows) if failed => {
-                drop(rows);
-                Ok(())
-            }
-            Indexed::Rows(rows) => catalog.add_exchanges(&rows).await,
-            Indexed::Progress(update) => catalog.update_session(session, &update).await,
+    let mut waiting: Vec<ExchangeRow> = Vec::new();
+    let mut due = None;
+    loop {
+        let next = match due {
+            None => indexed.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+            Some(due) => indexed.recv_timeout(Instant::saturating_duration_since(&due, Instant::now())),
         };
-        if let Err(error) = done {
-            if !failed {
-                tracing::warn!(%error, "the index lags behind; it is completed when the recording ends");
+        let (mut progress, mut together, mut closed) = (None, ROWS_TOGETHER, false);
+        match next {
+            Ok(Indexed::Rows(rows)) => {
+                waiting.extend(rows);
+                due.get_or_insert_with(|| Instant::now() + INDEX_TIME);
             }
-            failed = true;
+            Ok(Indexed::Progress(update)) => progress = Some(update),
+            Err(ended) => (together, closed) = (1, ended == mpsc::RecvTimeoutError::Disconnected),
+        }
+        while waiting.len() >= together && !failed {
+            let rest = waiting.split_off(waiting.len().min(ROWS_TOGETHER));
+            failed = lags(&catalog.add_exchanges(&waiting).await, failed);
+            waiting = rest;
+        }
+        if failed {
+            waiting.clear();
+        }
+        if waiting.is_empty() {
+            due = None;
+        }
+        if let Some(update) = progress {
+            failed |= lags(&catalog.update_session(session, &update).await, failed);
+        }
+        if closed {
+            return Ok(());
         }
     }
-    Ok(())
+}
+
+/// Whether the index could not be written; says so the first time.
+fn lags(outcome: &Result<(), CatalogError>, told: bool) -> bool {
+    if let (Err(error), false) = (outcome, told) {
+        tracing::warn!(%error, "the index lags behind; it is completed when the recording ends");
+    }
+    outcome.is_err()
 }

@@ -354,7 +354,8 @@ impl ProxyHandler {
             trailers: Headers::new(),
         };
         let started_at = config.clock.now();
-        let id = ExchangeId::new(started_at, std::array::from_fn(|_| fastrand::u8(..)));
+        let [random @ .., _, _, _, _, _, _] = fastrand::u128(..).to_ne_bytes();
+        let id = ExchangeId::new(started_at, random);
         let assembly = Assembly::new(id, started_at, self.connection, request, config.limits);
         Some(Capture::new(assembly, sink.clone(), started))
     }

@@ -118,7 +118,8 @@ pub fn strip_userinfo(exchange: &mut Exchange) {
 }
 
 fn strip_from_headers(headers: &mut Headers) {
-    let concerned = |name: &[u8], value: &[u8]| value.contains(&b'@') && userinfo::names_a_url(name);
+    let concerned =
+        |name: &[u8], value: &[u8]| memchr::memchr(b'@', value).is_some() && userinfo::names_a_url(name);
     if !headers.iter().any(|(name, value)| concerned(name, value)) {
         return;
     }

@@ -27,26 +27,47 @@ impl MediaType {
         let Some(text) = content_type.and_then(|value| std::str::from_utf8(value).ok()) else {
             return Self::Binary;
         };
-        let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
-            "application/json" | "text/json" => Self::Json,
-            "application/x-ndjson"
-            | "application/ndjson"
-            | "application/jsonl"
-            | "application/json-lines"
-            | "application/x-jsonlines"
-            | "application/stream+json" => Self::JsonLines,
-            "text/event-stream" => Self::EventStream,
-            "application/x-www-form-urlencoded" => Self::Form,
-            "text/xml" | "application/xml" => Self::Xml,
-            "text/html" => Self::Html,
-            "application/javascript" | "application/graphql" | "application/yaml" | "application/x-yaml" => {
-                Self::Text
-            }
-            other if other.ends_with("+json") || other.starts_with("application/x-amz-json") => Self::Json,
-            other if other.ends_with("+xml") => Self::Xml,
-            other if other.starts_with("text/") => Self::Text,
-            _ => Self::Binary,
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        let is = |names: &[&str]| names.iter().any(|name| essence.eq_ignore_ascii_case(name));
+        let begins = |start: &str| {
+            essence.get(..start.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
+        };
+        let ends = |end: &str| {
+            let at = essence.len().checked_sub(end.len());
+            at.and_then(|at| essence.get(at..)).is_some_and(|ending| ending.eq_ignore_ascii_case(end))
+        };
+        if is(&["application/json", "text/json"]) || ends("+json") && !is(&["application/stream+json"]) {
+            Self::Json
+        } else if is(&[
+            "application/x-ndjson",
+            "application/ndjson",
+            "application/jsonl",
+            "application/json-lines",
+            "application/x-jsonlines",
+            "application/stream+json",
+        ]) {
+            Self::JsonLines
+        } else if is(&["text/event-stream"]) {
+            Self::EventStream
+        } else if is(&["application/x-www-form-urlencoded"]) {
+            Self::Form
+        } else if is(&["text/html"]) {
+            Self::Html
+        } else if is(&["text/xml", "application/xml"]) || ends("+xml") {
+            Self::Xml
+        } else if begins("application/x-amz-json") {
+            Self::Json
+        } else if begins("text/")
+            || is(&[
+                "application/javascript",
+                "application/graphql",
+                "application/yaml",
+                "application/x-yaml",
+            ])
+        {
+            Self::Text
+        } else {
+            Self::Binary
         }
     }
 
@@ -68,6 +89,11 @@ mod tests {
             ("application/x-amz-json-1.0", MediaType::Json),
             ("TEXT/EVENT-STREAM", MediaType::EventStream),
             ("application/x-ndjson", MediaType::JsonLines),
+            ("Application/Stream+JSON", MediaType::JsonLines),
+            ("application/Atom+XML", MediaType::Xml),
+            ("text/HTML;charset=x", MediaType::Html),
+            ("application/yaml", MediaType::Text),
+            ("é+json", MediaType::Json),
             ("image/svg+xml", MediaType::Xml),
             ("text/plain", MediaType::Text),
             ("image/png", MediaType::Binary),

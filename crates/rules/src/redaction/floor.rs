@@ -22,7 +22,19 @@ pub const CREDENTIALS: &[&str] = &[
 
 /// Whether the header carries a credential.
 pub fn is_credential(name: &[u8]) -> bool {
-    CREDENTIALS
-        .iter()
-        .any(|credential| credential.len() == name.len() && name.eq_ignore_ascii_case(credential.as_bytes()))
+    // Most names have a length that no credential has.
+    LENGTHS & 1_u64.checked_shl(name.len() as u32).unwrap_or(0) != 0
+        && CREDENTIALS
+            .iter()
+            .any(|known| known.len() == name.len() && name.eq_ignore_ascii_case(known.as_bytes()))
 }
+
+/// A bit for each length that a credential's name has.
+const LENGTHS: u64 = {
+    let (mut lengths, mut at) = (0, 0);
+    while at < CREDENTIALS.len() {
+        lengths |= 1 << CREDENTIALS[at].len();
+        at += 1;
+    }
+    lengths
+};
