@@ -60,7 +60,10 @@ impl Handler for Echo {
             [("X-B", target.as_str()), ("x-a", "1"), ("X-B", "again")].into_iter().collect();
         tap.send(OutgoingHead::response(Some(Bytes::from_static(b"Fine")), fields));
         let piece = Bytes::from(format!("{target} {} ", String::from_utf8_lossy(&body)));
-        http::Response::new(Pieces { left: vec![piece; number % 4].into(), declared: number % 2 == 0 })
+        http::Response::new(Pieces {
+            left: vec![piece; number % 4].into(),
+            declared: number.is_multiple_of(2),
+        })
     }
 
     fn refused(&self, refused: Refused) {
@@ -71,7 +74,7 @@ impl Handler for Echo {
 /// What [`Echo`] answers.
 fn expected(number: usize, body: &str) -> String {
     let piece = format!("/{number} {body} ");
-    let (framing, body) = if number % 2 == 0 {
+    let (framing, body) = if number.is_multiple_of(2) {
         (format!("content-length: {}", piece.len() * (number % 4)), piece.repeat(number % 4))
     } else {
         let chunk = format!("{:X}\r\n{piece}\r\n", piece.len());
