@@ -105,6 +105,7 @@ impl RawClient {
     /// Reads one response with a `Content-Length` or a chunked body, or until the close.
     #[track_caller]
     pub fn read_response(&mut self) -> Response {
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes options");
         read_response(&mut self.stream, false).expect("a whole response comes")
     }
 

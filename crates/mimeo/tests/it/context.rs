@@ -76,8 +76,28 @@ impl TestContext {
 
     /// Starts a server and waits until it says where it listens.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self
-            .mimeo(arguments)
+        Self::listening(self.mimeo(arguments))
+    }
+
+    /// Starts a server whose files grow to no more than `blocks` of 512 bytes each: what a full disk is to it.
+    pub(crate) fn start_on_a_small_disk(&self, arguments: &[&str], blocks: u32) -> Running {
+        let program = self.mimeo(arguments);
+        // Ignored, the signal of the quota becomes an error of the write, as a full disk gives it.
+        let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh"]).arg(program.get_program()).args(program.get_args());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        Self::listening(command)
+    }
+
+    fn listening(mut command: Command) -> Running {
+        let mut child = command
             .args(["--port", "0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -126,14 +146,27 @@ impl Running {
 
     /// Waits for a line of output that says `what`.
     pub(crate) fn wait_for(&self, what: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("no line says {what}"));
-            if line.contains(what) {
-                return line;
-            }
+        self.lines_until(what).pop().expect("the line that says it")
+    }
+
+    /// Waits for a line of output that says `what`; gives all lines up to it.
+    pub(crate) fn lines_until(&self, what: &str) -> Vec<String> {
+        lines_until(&self.lines, what)
+    }
+
+    /// Waits for a line on standard error that says `what`.
+    pub(crate) fn wait_to_be_told(&mut self, what: &str) {
+        for line in lines_until(&self.told, what) {
+            self.heard.push_str(&line);
+            self.heard.push('\n');
         }
+    }
+
+    /// Takes the bound off the size of its files.
+    pub(crate) fn make_room_on_disk(&self) {
+        let given =
+            Command::new("prlimit").args(["--pid", &self.pid().to_string(), "--fsize=unlimited:"]).status();
+        assert!(given.expect("prlimit runs").success());
     }
 
     /// Sends a signal.
@@ -150,9 +183,13 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ended {
-        let code = self.child.wait().expect("it ends").code();
+        let mut status = None;
+        eventually("the end of the program", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
         Ended {
-            code,
+            code: status.and_then(|status| status.code()),
             lines: self.lines.iter().collect(),
             told: std::mem::take(&mut self.heard) + &self.told.iter().collect::<Vec<_>>().join("\n"),
         }
@@ -177,6 +214,16 @@ fn follow(stream: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+fn lines_until(lines: &Receiver<String>, what: &str) -> Vec<String> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut heard: Vec<String> = Vec::new();
+    while !heard.last().is_some_and(|line| line.contains(what)) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        heard.push(lines.recv_timeout(left).unwrap_or_else(|_| panic!("no line says {what}: {heard:?}")));
+    }
+    heard
 }
 
 fn ended(output: &Output) -> Ended {

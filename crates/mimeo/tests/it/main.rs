@@ -2,6 +2,7 @@
 
 mod clients;
 mod context;
+mod disk;
 mod faults;
 mod framing;
 mod story;
