@@ -5,6 +5,7 @@ mod context;
 mod disk;
 mod faults;
 mod framing;
+mod slow;
 mod story;
 mod upstream;
 mod usage;
