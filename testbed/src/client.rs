@@ -308,23 +308,45 @@ impl Client {
             let _ = stream.write_all(&message);
             return read_response(&mut stream, is_head);
         }
+        let mut stream = self.secure(stream, &with_port, &["http/1.1"])?;
+        stream.write_all(&message)?;
+        read_response(&mut stream, is_head)
+    }
+
+    /// A TLS connection through the proxy to `authority`, which has a port.
+    pub(crate) fn tunnel(
+        &self,
+        authority: &str,
+        alpn: &[&str],
+    ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let proxy = self.proxy.ok_or_else(|| io::Error::other("there is no proxy"))?;
+        let stream = TcpStream::connect_timeout(&proxy, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        self.secure(stream, authority, alpn)
+    }
+
+    /// Asks the proxy, if there is one, for a tunnel, and speaks TLS.
+    fn secure(
+        &self,
+        mut stream: TcpStream,
+        authority: &str,
+        alpn: &[&str],
+    ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
         if self.proxy.is_some() {
-            write!(stream, "CONNECT {with_port} HTTP/1.1\r\nHost: {with_port}\r\n\r\n")?;
+            write!(stream, "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n")?;
             let answer = read_head(&mut stream)?;
             if status_of(&answer) != Some(200) {
                 return Err(io::Error::other(format!("CONNECT was answered with {:?}", latin1(&answer))));
             }
         }
-        let host = with_port.rsplit_once(':').map_or(with_port.as_str(), |(host, _)| host);
-        let mut stream = StreamOwned::new(self.tls(host.trim_matches(['[', ']']))?, stream);
-        stream.write_all(&message)?;
-        read_response(&mut stream, is_head)
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        Ok(StreamOwned::new(self.tls(host.trim_matches(['[', ']']), alpn)?, stream))
     }
 
-    fn tls(&self, host: &str) -> io::Result<ClientConnection> {
+    fn tls(&self, host: &str, alpn: &[&str]) -> io::Result<ClientConnection> {
         let config: ClientConfig = crate::certificates::client_config_trusting_pem(
             self.trusted.as_deref().unwrap_or_default(),
-            &["http/1.1"],
+            alpn,
         )
         .ok_or_else(|| io::Error::other("the client trusts no certificate"))?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;

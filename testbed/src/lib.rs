@@ -8,6 +8,7 @@
 //! - [`raw`]: an upstream that follows a script of bytes: it resets, dribbles, lies about lengths
 //! - [`websocket`]: a WebSocket server that echoes
 //! - [`client`]: raw connections, and a small HTTP client that hides nothing
+//! - [`http2`]: an HTTP/2 client that sends frame by frame what no library would
 //! - [`load`]: a steady load with a set rate, for the benchmark
 //! - [`certificates`]: a certificate authority made on the spot
 //! - [`pattern`]: large bodies that are generated and checked byte for byte without being held
@@ -21,6 +22,7 @@ pub mod client;
 pub mod corpus;
 mod eventually;
 mod gate;
+pub mod http2;
 pub mod load;
 mod message;
 pub mod pattern;
