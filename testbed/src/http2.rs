@@ -9,6 +9,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustls::{ClientConnection, StreamOwned};
+
 use crate::client::{Client, Ended, PATIENCE};
 
 pub use frame::{Frame, header_block};
@@ -24,6 +26,35 @@ const BURST: usize = 32 << 10;
 /// What frames travel over.
 trait Duplex: Read + Write + Send {}
 impl<T: Read + Write + Send> Duplex for T {}
+
+/// TLS that reads without writing first: what a peer said before it left is heard even when it takes nothing more.
+struct Tls(StreamOwned<ClientConnection, TcpStream>);
+
+impl Read for Tls {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let StreamOwned { conn, sock } = &mut self.0;
+        loop {
+            match conn.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            if conn.read_tls(sock)? == 0 {
+                return Ok(0);
+            }
+            conn.process_new_packets().map_err(io::Error::other)?;
+        }
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
 
 /// A connection whose every frame the test decides.
 pub struct Http2Client {
@@ -79,7 +110,7 @@ impl Http2Client {
             .tunnel(authority, &["h2"])
             .unwrap_or_else(|error| panic!("no tunnel to {authority}: {error}"));
         let socket = tunnel.sock.try_clone().expect("a socket has two ends");
-        Self::begin(Box::new(tunnel), socket, "https", authority, settings)
+        Self::begin(Box::new(Tls(tunnel)), socket, "https", authority, settings)
     }
 
     fn begin(

@@ -144,6 +144,15 @@ impl Running {
         self.child.id()
     }
 
+    /// The most memory it had so far, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+            .expect("a figure")
+    }
+
     /// Waits for a line of output that says `what`.
     pub(crate) fn wait_for(&self, what: &str) -> String {
         self.lines_until(what).pop().expect("the line that says it")

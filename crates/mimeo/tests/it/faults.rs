@@ -1,7 +1,6 @@
 //! What goes wrong in the world: clients and upstreams that leave, kills, large bodies.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -90,11 +89,7 @@ fn a_body_of_a_gibibyte_passes_in_bounded_memory() {
     let recorder = context.start(&["record", &upstream.url(), "--name", "large"]);
     let told = curl(&["--output", "/dev/null", "--write-out", "%{size_download}", &recorder.url("/large")]);
     assert_eq!(String::from_utf8_lossy(&told), LENGTH.to_string());
-    let status = fs::read_to_string(format!("/proc/{}/status", recorder.pid())).expect("a process");
-    let peak: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
-        .expect("a figure");
+    let peak = recorder.peak_memory();
     assert!(peak < 64 << 10, "{peak} KiB at the peak");
     assert_eq!(recorder.stop().code, Some(0));
     let session = context.session("large");
