@@ -1,6 +1,7 @@
 //! What goes wrong in the world: clients and upstreams that leave, kills, large bodies.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use crate::context::{TestContext, curl, eventually};
+use crate::context::{Running, TestContext, curl, eventually};
 use crate::upstream::{Upstream, exchange_raw};
 
 #[test]
@@ -98,61 +99,69 @@ fn a_body_of_a_gibibyte_passes_in_bounded_memory() {
     assert!(shown.contains("10.0 MiB of 1.0 GiB captured"), "{shown}");
 }
 
+/// Kills the program three times, each time after another number of exchanges, while four clients ask without a
+/// pause. `MIMEO_TEST_KILLS` gives another number of rounds, and what came of them is printed:
+///
+/// ```sh
+/// MIMEO_TEST_KILLS=100 cargo nextest run -p mimeo a_kill_takes_nothing --no-capture
+/// ```
 #[test]
 fn a_kill_takes_nothing_that_was_announced() {
+    const BODY: &str = "{\"padding\":\"0123456789012345678901234567890123456789\"}";
+    let rounds = std::env::var("MIMEO_TEST_KILLS").ok().map(|rounds| rounds.parse().expect("a number"));
     let context = TestContext::new();
-    let upstream = Upstream::json("{\"padding\":\"0123456789012345678901234567890123456789\"}");
-    for round in 0..3 {
+    let upstream = Upstream::json(BODY);
+    let (mut announced, mut kept) = (0, 0);
+    for round in 0..rounds.unwrap_or(3) {
         let name = format!("killed-{round}");
         let recorder = context.start(&["record", &upstream.url(), "--name", &name, "--json"]);
-        let address = recorder.address();
-        let running = Arc::new(AtomicBool::new(true));
-        let clients: Vec<_> = (0..4)
-            .map(|client| {
-                let running = running.clone();
-                std::thread::spawn(move || {
-                    let mut number = 0;
-                    while running.load(Ordering::Relaxed) {
-                        let Ok(mut stream) = TcpStream::connect(address) else { return };
-                        number += 1;
-                        let request = format!(
-                            "GET /{client}/{number} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-                        );
-                        let mut answer = Vec::new();
-                        let _ = stream
-                            .write_all(request.as_bytes())
-                            .and_then(|()| stream.read_to_end(&mut answer));
-                    }
-                })
-            })
-            .collect();
-        let mut announced = HashSet::new();
-        for _ in 0..200 + round * 150 {
-            let line: Value = serde_json::from_str(&recorder.wait_for("\"id\"")).expect("JSON");
-            announced.insert(line["id"].as_str().expect("text").to_owned());
+        let told = told_until_killed(recorder, 200 + round % 7 * 150);
+        assert_eq!(context.session(&name)["status"], "interrupted");
+        let recording = context.path(&format!("{name}.json"));
+        context.succeed(&["export", &name, "--output", &recording.display().to_string()]);
+        let written: Value = serde_json::from_slice(&fs::read(&recording).expect("written")).expect("JSON");
+        let entries = written["entries"].as_array().expect("a list");
+        let whole = entries.iter().filter(|entry| entry["response_body"] == BODY);
+        let found: HashSet<String> = whole.map(id_of).collect();
+        assert!(told.is_subset(&found), "round {round}: {} announced, {} kept", told.len(), found.len());
+        announced += told.len();
+        kept += found.len();
+    }
+    if let Some(rounds) = rounds {
+        let outcome = format!("{rounds} kills, {announced} exchanges announced, {kept} kept, none lost\n");
+        std::io::stderr().write_all(outcome.as_bytes()).expect("it can be told");
+    }
+}
+
+/// Has the program record without a pause and kills it after `count` exchanges; gives all it announced.
+fn told_until_killed(recorder: Running, count: usize) -> HashSet<String> {
+    let address = recorder.address();
+    let running = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let running = &running;
+            scope.spawn(move || {
+                let mut number = 0;
+                while running.load(Ordering::Relaxed) {
+                    let Ok(mut stream) = TcpStream::connect(address) else { return };
+                    number += 1;
+                    let request =
+                        format!("GET /{client}/{number} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+                    let mut answer = Vec::new();
+                    let _ =
+                        stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
+                }
+            });
         }
+        let mut lines: Vec<String> = (0..count).map(|_| recorder.wait_for("\"id\"")).collect();
         recorder.signal("KILL");
         running.store(false, Ordering::Relaxed);
-        let ended = recorder.end();
-        for client in clients {
-            client.join().expect("ended");
-        }
-        for line in ended.lines {
-            // The last line may be cut by the kill.
-            if let Ok(line) = serde_json::from_str::<Value>(&line) {
-                announced.insert(line["id"].as_str().expect("text").to_owned());
-            }
-        }
-        let session = context.session(&name);
-        assert_eq!(session["status"], "interrupted");
-        let kept: HashSet<String> = session["entries"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|entry| entry["id"].as_str().expect("text").to_owned())
-            .collect();
-        assert!(announced.is_subset(&kept), "{} announced, {} kept", announced.len(), kept.len());
-        let one = announced.iter().next().expect("some");
-        assert!(context.succeed(&["show", one]).contains("padding"));
-    }
+        lines.extend(recorder.end().lines);
+        // The last line may be cut by the kill.
+        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).map(|line| id_of(&line)).collect()
+    })
+}
+
+fn id_of(entry: &Value) -> String {
+    entry["id"].as_str().expect("text").to_owned()
 }
