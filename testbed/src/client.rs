@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::SockRef;
 
 use crate::message::{Fields, field, find, latin1, split_head};
+use crate::pattern::Check;
 
 /// How long a client waits for anything before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,6 +108,21 @@ impl RawClient {
     pub fn read_response(&mut self) -> Response {
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes options");
         read_response(&mut self.stream, false).expect("a whole response comes")
+    }
+
+    /// Reads a response until the peer ends the connection, and checks that its body is [`crate::pattern`] without
+    /// holding it.
+    #[track_caller]
+    pub fn check_pattern(&mut self) -> Check {
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes options");
+        read_head(&mut self.stream).expect("a head comes");
+        let (mut check, mut piece) = (Check::default(), vec![0; 256 << 10]);
+        loop {
+            match self.stream.read(&mut piece).expect("a body comes") {
+                0 => return check,
+                count => check.take(&piece[..count]),
+            }
+        }
     }
 
     /// The address of this end.

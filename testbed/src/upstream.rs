@@ -83,6 +83,7 @@ pub struct Builder {
     tls: Option<Certificate>,
     address: Option<SocketAddr>,
     routes: HashMap<String, Vec<Reply>>,
+    everything_else: Option<Reply>,
 }
 
 impl Builder {
@@ -112,6 +113,13 @@ impl Builder {
         self
     }
 
+    /// Answers with this whatever has no answer of its own, instead of by the fixed routes.
+    #[must_use]
+    pub fn answering_everything(mut self, reply: Reply) -> Self {
+        self.everything_else = Some(reply);
+        self
+    }
+
     /// Listens on this address, such as that of an upstream that was stopped.
     #[must_use]
     pub fn at(mut self, address: SocketAddr) -> Self {
@@ -135,6 +143,7 @@ impl Builder {
                 .map(|(what, replies)| (what, Turns { replies, taken: 0 }))
                 .collect::<HashMap<_, _>>()
                 .into(),
+            everything_else: self.everything_else,
             received: Mutex::default(),
             gates: Mutex::default(),
             logs: Mutex::default(),
@@ -221,6 +230,7 @@ impl Upstream {
 #[derive(Debug)]
 struct State {
     routes: Mutex<HashMap<String, Turns>>,
+    everything_else: Option<Reply>,
     received: Mutex<Vec<Received>>,
     gates: Mutex<HashMap<String, Gate>>,
     logs: Mutex<Vec<Arc<Mutex<Vec<u8>>>>>,
@@ -257,7 +267,7 @@ impl State {
             return reply.unwrap_or_else(|| Reply::status(404));
         }
         drop(routes);
-        routes::answer(request)
+        self.everything_else.clone().unwrap_or_else(|| routes::answer(request))
     }
 
     /// Keeps a request whose body broke off.

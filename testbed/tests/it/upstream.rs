@@ -39,6 +39,10 @@ fn large_bodies_come_and_go_byte_for_byte() {
         assert!(response.body == testbed::pattern::bytes(1_000_000));
         assert_eq!(response.header("content-length").is_some(), path == "/bytes/1000000");
     }
+    let mut raw = RawClient::connect(upstream.address());
+    let check =
+        raw.send("GET /bytes/200001 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").check_pattern();
+    assert_eq!((check.length(), check.is_intact()), (200_001, true));
     let uploaded = client.post(&upstream.url_of("/upload"), &testbed::pattern::bytes(6_000_000)).json();
     assert_eq!(uploaded, serde_json::json!({ "length": 6_000_000, "intact": true }));
 }
@@ -94,6 +98,12 @@ fn a_test_adds_its_own_answers() {
     assert_eq!(client.get(&upstream.url_of("/orders")).status, 404);
     let turns: Vec<_> = (0..3).map(|_| client.get(&upstream.url_of("/turns")).text()).collect();
     assert_eq!(turns, ["one", "two", "two"]);
+    let same = Upstream::http1()
+        .answering("/", Reply::text("here"))
+        .answering_everything(Reply::text("there"))
+        .start();
+    let answers = ["/", "/json/7", "/nowhere"].map(|path| client.get(&same.url_of(path)).text());
+    assert_eq!(answers, ["here", "there", "there"]);
     let address = upstream.address();
     drop(upstream);
     let again = Upstream::http1().at(address).start();

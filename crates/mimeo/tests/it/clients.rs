@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use testbed::client::PATIENCE;
+use testbed::eventually;
+use testbed::upstream::{Reply, Upstream};
 
-use crate::context::{TestContext, client, curl, eventually, python};
-use crate::upstream::Upstream;
+use crate::context::{TestContext, client, curl, python};
 
 /// A server written in Python that prints its port.
 struct Server {
@@ -222,7 +224,7 @@ fn pip_downloads_through_interception_and_again_offline_from_the_recording() {
         let output =
             context.mimeo(mode).args(["--port", "0", "--"]).args(download(into)).output().expect("it runs");
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        eventually("the package", || {
+        eventually(PATIENCE, "the package is there", || {
             fs::read_dir(context.path(into)).is_ok_and(|mut files| files.next().is_some())
         });
     };
@@ -237,7 +239,7 @@ fn pip_downloads_through_interception_and_again_offline_from_the_recording() {
 #[test]
 fn graphql_operations_are_named() {
     let context = TestContext::new();
-    let upstream = Upstream::json("{\"data\":{}}");
+    let upstream = Upstream::http1().answering_everything(Reply::json("{\"data\":{}}")).start();
     let recorder = context.start(&["record", &upstream.url()]);
     curl(&[&recorder.url("/graphql"), "--json", "{\"query\":\"mutation Pay { pay }\"}"]);
     assert!(recorder.wait_for("/graphql").contains("graphql Pay"));

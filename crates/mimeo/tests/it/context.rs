@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use testbed::eventually;
+
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -193,7 +195,7 @@ impl Running {
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ended {
         let mut status = None;
-        eventually("the end of the program", || {
+        eventually(PATIENCE, "the program ends", || {
             status = self.child.try_wait().expect("a child");
             status.is_some()
         });
@@ -268,13 +270,4 @@ pub(crate) fn client(name: &str) -> Command {
     let mut command = Command::new(python());
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)).stdin(Stdio::null());
     command
-}
-
-/// Waits until a condition holds.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not come about");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -4,25 +4,24 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
+use testbed::client::{Client, Ended, PATIENCE, RawClient, exchange_bytes};
+use testbed::eventually;
+use testbed::raw::{RawUpstream, Script};
+use testbed::upstream::{Reply, Upstream};
 
-use crate::context::{Running, TestContext, curl, eventually};
-use crate::upstream::{Upstream, exchange_raw};
+use crate::context::{Running, TestContext};
 
 #[test]
 fn an_upstream_that_breaks_off_is_recorded_with_its_kind_and_the_client_sees_it() {
     let context = TestContext::new();
-    let upstream = Upstream::raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    let upstream = RawUpstream::start(Script::closes_after(4));
     let recorder = context.start(&["record", &upstream.url(), "--name", "cut", "--json"]);
-    let answer = exchange_raw(
-        recorder.address(),
-        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        std::time::Duration::from_secs(20),
-    );
-    assert!(answer.ends_with(b"half"), "what came is passed on, and the connection ends");
+    let answer = exchange_bytes(recorder.address(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n", PATIENCE);
+    assert!(answer.bytes.ends_with(b"\r\n\r\nxxxx"), "what came is passed on");
+    assert_ne!(answer.ended, Ended::NotYet, "and the connection ends");
     let line: Value = serde_json::from_str(&recorder.wait_for("\"error\"")).expect("JSON");
     assert_eq!(line["error"]["kind"], "upstream.closed");
     assert_eq!(recorder.stop().code, Some(0));
@@ -33,38 +32,23 @@ fn an_upstream_that_breaks_off_is_recorded_with_its_kind_and_the_client_sees_it(
 fn an_upstream_that_is_not_there_gives_a_problem_document() {
     let context = TestContext::new();
     let recorder = context.start(&["record", "http://127.0.0.1:1", "--json"]);
-    let told = curl(&["--include", &recorder.url("/")]);
-    let told = String::from_utf8_lossy(&told);
-    assert!(told.starts_with("HTTP/1.1 502") && told.contains("application/problem+json"), "{told}");
-    assert!(told.contains("upstream.refused"), "{told}");
+    let answer = Client::new().get(&recorder.url("/"));
+    assert_eq!((answer.status, answer.header("content-type")), (502, Some("application/problem+json")));
+    assert!(answer.text().contains("upstream.refused"), "{}", answer.text());
     recorder.wait_for("upstream.refused");
 }
 
 #[test]
 fn a_client_that_leaves_within_the_answer_is_recorded_and_the_upstream_is_let_go() {
     let context = TestContext::new();
-    let gone = Arc::new(AtomicBool::new(false));
-    let told = gone.clone();
-    let upstream = Upstream::start(move |mut connection| {
-        if connection.request().is_none() {
-            return;
-        }
-        let mut sent =
-            connection.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n");
-        let piece = vec![7; 64 << 10];
-        while sent.is_ok() {
-            sent = connection.stream.write_all(&piece);
-        }
-        told.store(true, Ordering::SeqCst);
-    });
+    let upstream = Upstream::http1().start();
     let recorder = context.start(&["record", &upstream.url(), "--json"]);
-    let mut client = TcpStream::connect(recorder.address()).expect("connected");
-    client.write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
-    let mut some = [0; 4096];
-    client.read_exact(&mut some).expect("some bytes");
+    let mut client = RawClient::connect(recorder.address());
+    client.send("GET /bytes/100000000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.read_until(|bytes| bytes.len() >= 4096);
     drop(client);
-    eventually("the end of the upstream's connection", || gone.load(Ordering::SeqCst));
-    let line: Value = serde_json::from_str(&recorder.wait_for("/endless")).expect("JSON");
+    eventually(PATIENCE, "the upstream's connection ends", || upstream.open_connections() == 0);
+    let line: Value = serde_json::from_str(&recorder.wait_for("/bytes/100000000000")).expect("JSON");
     assert_eq!(line["error"]["kind"], "client.aborted");
     assert_eq!(recorder.stop().code, Some(0));
 }
@@ -73,23 +57,12 @@ fn a_client_that_leaves_within_the_answer_is_recorded_and_the_upstream_is_let_go
 fn a_body_of_a_gibibyte_passes_in_bounded_memory() {
     const LENGTH: u64 = 1 << 30;
     let context = TestContext::new();
-    let upstream = Upstream::start(|mut connection| {
-        if connection.request().is_none() {
-            return;
-        }
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {LENGTH}\r\n\r\n"
-        );
-        let mut sent = connection.stream.write_all(head.as_bytes());
-        let piece: Vec<u8> = (0..1 << 20).map(|at| (at % 251) as u8).collect();
-        for _ in 0..LENGTH >> 20 {
-            sent = sent.and_then(|()| connection.stream.write_all(&piece));
-        }
-        assert!(sent.is_ok(), "the whole body was taken");
-    });
+    let upstream = Upstream::http1().start();
     let recorder = context.start(&["record", &upstream.url(), "--name", "large"]);
-    let told = curl(&["--output", "/dev/null", "--write-out", "%{size_download}", &recorder.url("/large")]);
-    assert_eq!(String::from_utf8_lossy(&told), LENGTH.to_string());
+    let mut client = RawClient::connect(recorder.address());
+    client.send(format!("GET /bytes/{LENGTH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    let check = client.check_pattern();
+    assert_eq!((check.length(), check.is_intact()), (LENGTH, true));
     let peak = recorder.peak_memory();
     assert!(peak < 64 << 10, "{peak} KiB at the peak");
     assert_eq!(recorder.stop().code, Some(0));
@@ -110,7 +83,7 @@ fn a_kill_takes_nothing_that_was_announced() {
     const BODY: &str = "{\"padding\":\"0123456789012345678901234567890123456789\"}";
     let rounds = std::env::var("MIMEO_TEST_KILLS").ok().map(|rounds| rounds.parse().expect("a number"));
     let context = TestContext::new();
-    let upstream = Upstream::json(BODY);
+    let upstream = Upstream::http1().answering_everything(Reply::json(BODY)).start();
     let (mut announced, mut kept) = (0, 0);
     for round in 0..rounds.unwrap_or(3) {
         let name = format!("killed-{round}");

@@ -8,5 +8,4 @@ mod framing;
 mod http2_abuse;
 mod slow;
 mod story;
-mod upstream;
 mod usage;

@@ -1,18 +1,20 @@
 //! Record, mock, replay: the main job, with curl as the client.
 
 use std::fs;
-use std::io::Write;
 use std::process::Command;
 
 use serde_json::Value;
+use testbed::client::PATIENCE;
+use testbed::eventually;
+use testbed::upstream::{Reply, Upstream};
 
-use crate::context::{TestContext, curl, eventually};
-use crate::upstream::Upstream;
+use crate::context::{TestContext, curl};
 
 #[test]
 fn traffic_is_recorded_mocked_and_replayed() {
     let context = TestContext::new();
-    let upstream = Upstream::json("{\"total\":42.5,\"items\":[1,2]}");
+    let shop = Reply::json("{\"total\":42.5,\"items\":[1,2]}").header("X-Shop", "north");
+    let upstream = Upstream::http1().answering_everything(shop).start();
     let recorder = context.start(&["record", &upstream.url(), "--name", "checkout", "--json"]);
     curl(&[&recorder.url("/v1/products?page=1"), "--header", "Authorization: Bearer s3cret"]);
     curl(&[&recorder.url("/v1/orders"), "--json", "{\"item\":1}"]);
@@ -33,8 +35,9 @@ fn traffic_is_recorded_mocked_and_replayed() {
     assert_eq!(session["entryCount"], 3);
     assert_eq!(session["status"], "stopped");
     let host = format!("Host: {}", upstream.address());
-    assert!(upstream.received().contains(&host), "the upstream's own name stands in Host");
-    assert!(upstream.received().contains("Bearer s3cret"), "the upstream gets the credential");
+    let received = String::from_utf8(upstream.received_bytes()).expect("text");
+    assert!(received.contains(&host), "the upstream's own name stands in Host");
+    assert!(received.contains("Bearer s3cret"), "the upstream gets the credential");
     for entry in walk(&context.data_dir()) {
         let bytes = fs::read(&entry).expect("readable");
         assert!(
@@ -50,10 +53,7 @@ fn traffic_is_recorded_mocked_and_replayed() {
     let mock = context.start(&["mock", "checkout"]);
     let answer = curl(&["--include", &mock.url("/v1/products?page=1")]);
     let answer = String::from_utf8(answer).expect("text").to_ascii_lowercase();
-    assert!(
-        answer.contains("x-target: /v1/products?page=1") && answer.contains("x-mimeo-mock: exact"),
-        "{answer}"
-    );
+    assert!(answer.contains("x-shop: north") && answer.contains("x-mimeo-mock: exact"), "{answer}");
     assert!(answer.ends_with("{\"total\":42.5,\"items\":[1,2]}"), "{answer}");
     let answer = curl(&["--include", &mock.url("/v1/orders"), "--json", "{ \"item\": 1 }"]);
     assert!(answer.ends_with(b"[1,2]}"), "JSON that means the same is the same");
@@ -63,7 +63,7 @@ fn traffic_is_recorded_mocked_and_replayed() {
     assert!(context.succeed(&["mock", "checkout", "--verify"]).contains("3 of 3 reproduced"));
 
     context.succeed(&["replay", "checkout", "--target", &upstream.url(), "--speed", "max"]);
-    let broken = Upstream::json("{\"items\":[1,3]}");
+    let broken = Upstream::http1().answering_everything(Reply::json("{\"items\":[1,3]}")).start();
     let reports = ["json", "junit", "html", "md"].map(|kind| (kind, context.path(&format!("report.{kind}"))));
     let asked =
         reports.iter().map(|(kind, path)| format!("{kind}={}", path.display())).collect::<Vec<_>>().join(",");
@@ -92,7 +92,7 @@ fn traffic_is_recorded_mocked_and_replayed() {
 #[test]
 fn a_recording_survives_a_trip_through_files() {
     let context = TestContext::new();
-    let upstream = Upstream::json("{\"a\":1}");
+    let upstream = Upstream::http1().answering_everything(Reply::json("{\"a\":1}")).start();
     let har = context.path("rec.har");
     let recorder = context.start(&[
         "record",
@@ -120,7 +120,7 @@ fn a_recording_survives_a_trip_through_files() {
 #[test]
 fn what_was_not_recorded_is_learned_from_the_upstream() {
     let context = TestContext::new();
-    let upstream = Upstream::json("{\"a\":1}");
+    let upstream = Upstream::http1().answering_everything(Reply::json("{\"a\":1}")).start();
     let recorder = context.start(&["record", &upstream.url(), "--name", "known"]);
     curl(&[&recorder.url("/known")]);
     recorder.wait_for("/known");
@@ -130,14 +130,15 @@ fn what_was_not_recorded_is_learned_from_the_upstream() {
     assert_eq!(curl(&[&mock.url("/new"), "--data", "x=1"]), b"{\"a\":1}");
     let ended = mock.stop();
     assert!(ended.told.contains("left the machine") && ended.told.contains("POST"), "{}", ended.told);
-    assert_eq!(upstream.received().matches("/known").count(), 1, "what is known is not asked again");
+    let asked: Vec<String> = upstream.received().into_iter().map(|request| request.target).collect();
+    assert_eq!(asked, ["/known", "/new"], "what is known is not asked again");
     assert_eq!(context.session("@last")["entryCount"], 1);
 }
 
 #[test]
 fn a_command_is_recorded_with_the_proxy_in_its_environment() {
     let context = TestContext::new();
-    let upstream = Upstream::json("{}");
+    let upstream = Upstream::http1().answering_everything(Reply::json("{}")).start();
     let output = context
         .mimeo(&["record", "--name", "command", "--quiet", "--port", "0", "--", "sh", "-c"])
         .arg(format!("curl --silent --show-error {}/from-a-command; exit 7", upstream.url()))
@@ -151,7 +152,7 @@ fn a_command_is_recorded_with_the_proxy_in_its_environment() {
 #[test]
 fn two_recorders_share_a_data_directory() {
     let context = TestContext::new();
-    let upstream = Upstream::json("{}");
+    let upstream = Upstream::http1().answering_everything(Reply::json("{}")).start();
     let recorders = ["one", "two"].map(|name| context.start(&["record", &upstream.url(), "--name", name]));
     for round in 0..20 {
         for recorder in &recorders {
@@ -190,32 +191,20 @@ fn git_clones_through_the_forward_proxy_and_again_from_the_recording() {
     };
     fs::create_dir(&source).expect("a folder");
     git(&["init", "--quiet"], &source);
-    let mut file = fs::File::create(source.join("file")).expect("a file");
-    file.write_all(b"content").expect("written");
+    fs::write(source.join("file"), "content").expect("written");
     git(&["add", "file"], &source);
     git(&["commit", "--quiet", "--message", "first"], &source);
     git(&["update-server-info"], &source);
     // The protocol of plain files: any web server serves it.
     let served = source.join(".git");
-    let upstream = Upstream::start(move |mut connection| {
-        while let Some((head, _)) = connection.request() {
-            let target = head.split(' ').nth(1).unwrap_or_default();
-            let path = target.split('?').next().unwrap_or_default().trim_start_matches("/repo.git/");
-            let (status, body) = match fs::read(served.join(path)) {
-                Ok(body) => ("200 OK", body),
-                Err(_) => ("404 Not Found", Vec::new()),
-            };
-            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
-            if connection
-                .stream
-                .write_all(head.as_bytes())
-                .and_then(|()| connection.stream.write_all(&body))
-                .is_err()
-            {
-                return;
-            }
-        }
-    });
+    let upstream = walk(&served)
+        .into_iter()
+        .fold(Upstream::http1(), |upstream, file| {
+            let path = file.strip_prefix(&served).expect("below it").display().to_string();
+            let bytes = fs::read(&file).expect("readable");
+            upstream.answering(&format!("/repo.git/{path}"), Reply::bytes("application/octet-stream", bytes))
+        })
+        .start();
     let url = format!("{}/repo.git", upstream.url());
     let recorder = context.start(&["record", "--forward", "--name", "clone"]);
     let proxy = format!("http.proxy=http://{}", recorder.address());
@@ -234,7 +223,7 @@ fn the_demo_tells_its_story_and_leaves_its_files() {
     let context = TestContext::new();
     let told = context.succeed(&["demo"]);
     assert!(told.contains("10 of 10 answers") && told.contains("$.total missing"), "{told}");
-    eventually("the files", || {
+    eventually(PATIENCE, "the files are there", || {
         ["shop.har", "replay.html"].iter().all(|name| context.data_dir().join("demo").join(name).exists())
     });
 }
