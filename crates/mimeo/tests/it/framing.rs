@@ -136,6 +136,8 @@ fn meet(context: &TestContext, case: &Case) -> Result<(), String> {
     }
     let heard = client.read_all(Duration::from_secs(15));
     let judged = case.judge(&heard, &upstream.received_bytes(), "Mimeo-Error");
+    // Whoever was refused is heard out for a while, unless it leaves.
+    drop(client);
     let ended = recorder.stop();
     if ended.code != Some(0) {
         return Err(format!("{}: the recorder ended with {:?}", case.name, ended.code));
