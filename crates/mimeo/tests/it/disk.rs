@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::client::RawClient;
@@ -14,7 +15,9 @@ use crate::context::{Ended, Running, TestContext};
 const BLOCKS: u32 = 2048;
 /// Length of a body that is written into the log, not into a file of its own.
 const BODY: usize = 60_000;
-/// Requests whose bodies are more than the recorder's memory holds, by a good measure.
+/// Requests whose bodies are more than the disk holds, however well they compress, and less than the memory.
+const MANY: usize = 400;
+/// Requests whose bodies are more than the memory holds while nothing is written.
 const TOO_MANY: usize = 700;
 
 /// A client that counts what it asked for, on one connection.
@@ -29,18 +32,23 @@ impl Client {
     }
 
     /// Asks `count` times for a body, with so many bytes of header; every one must come as the upstream made it.
-    fn asks(&mut self, what: &str, count: usize, length: usize, header: usize) {
+    /// Gives the longest time that one took.
+    fn asks(&mut self, what: &str, count: usize, length: usize, header: usize) -> Duration {
         let expected = pattern::bytes(length);
+        let mut longest = Duration::ZERO;
         for number in 0..count {
             let request = format!(
                 "GET /bytes/{length}?{what}={number} HTTP/1.1\r\nHost: a\r\nX-Padding: {}\r\n\r\n",
                 "p".repeat(header)
             );
+            let began = Instant::now();
             let answer = self.connection.send(request).read_response();
+            longest = longest.max(began.elapsed());
             assert_eq!(answer.status, 200, "{what} {number}: {}", answer.text());
             assert!(answer.complete && answer.body == expected, "{what} {number} has another body");
             self.asked += 1;
         }
+        longest
     }
 }
 
@@ -67,8 +75,9 @@ fn a_full_disk_costs_captures_but_no_traffic_and_recording_goes_on_by_itself() {
     let mut lines = recorder.lines_until("before=2");
     client.asks("large", 1, 3 << 20, 0);
     lines.extend(recorder.lines_until("large=0"));
-    client.asks("bodies", TOO_MANY, BODY, 0);
+    client.asks("more", MANY, BODY, 0);
     recorder.wait_to_be_told("the recording cannot be written");
+    client.asks("bodies", TOO_MANY, BODY, 0);
     client.asks("heads", TOO_MANY, BODY, 12 << 10);
     recorder.make_room_on_disk();
     lines.extend(recorder.lines_until("heads="));
@@ -126,4 +135,34 @@ fn a_full_disk_costs_captures_but_no_traffic_and_recording_goes_on_by_itself() {
     let again = context.start(&["record", &upstream.url(), "--name", "again"]);
     Client::of(&again).asks("again", 1, BODY, 0);
     assert_eq!(again.stop().code, Some(0));
+}
+
+#[test]
+fn traffic_waits_for_a_full_disk_at_most_five_seconds() {
+    const STALL: Duration = Duration::from_secs(5);
+    let context = TestContext::new();
+    let upstream = Upstream::http1().start();
+    let url = upstream.url();
+    let mut recorder = context.start_on_a_small_disk(&["record", &url, "--name", "waits", "--json"], BLOCKS);
+    let mut client = Client::of(&recorder);
+    client.asks("more", MANY, BODY, 0);
+    recorder.wait_to_be_told("the recording cannot be written");
+    let longest = client.asks("bodies", TOO_MANY, BODY, 0);
+    assert!(longest > STALL / 2 && longest < 2 * STALL, "one request took {longest:?}");
+    recorder.wait_to_be_told("capture stalled for too long");
+    let longest = client.asks("after", 100, BODY, 0);
+    assert!(longest < STALL / 2, "after the wait, one request took {longest:?}");
+    recorder.make_room_on_disk();
+    let asked = client.asked as u64;
+    drop(client);
+    let ended = recorder.stop();
+    assert_eq!(ended.code, Some(4), "{}", ended.told);
+    let summary = summary(&ended);
+    let lost = number(&summary["lostExchanges"]) + number(&summary["lostBodies"]);
+    assert_eq!(number(&summary["entryCount"]) + number(&summary["lostExchanges"]), asked);
+    let session = context.session("waits");
+    assert_eq!(
+        (number(&session["lost"]), number(&session["entryCount"])),
+        (lost, number(&summary["entryCount"]))
+    );
 }
