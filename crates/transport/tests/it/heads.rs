@@ -104,14 +104,18 @@ async fn pipelined_requests_get_their_own_heads_in_order() {
         let (mut sent, mut wanted) = (String::new(), String::new());
         for number in 0..40 {
             let body = "b".repeat(number % 3 * 30);
-            sent.push_str(&match number % 3 {
+            let request = match number % 3 {
                 0 => format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"),
-                1 => format!("POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+                1 => format!(
+                    "POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                ),
                 _ => format!(
                     "POST /{number} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
                     body.len()
                 ),
-            });
+            };
+            sent.push_str(&request);
             wanted.push_str(&expected(number, &body));
         }
         assert_eq!(answers(room, &sent, wanted.len()).await, wanted, "room for {room} bytes");
