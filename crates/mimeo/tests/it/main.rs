@@ -5,6 +5,7 @@ mod context;
 mod disk;
 mod faults;
 mod framing;
+mod heads;
 mod http2_abuse;
 mod slow;
 mod story;

@@ -1,0 +1,84 @@
+//! What a head says reaches the other side as it was said: order, case and number of its fields, and the words
+//! of its first line.
+
+use testbed::Gate;
+use testbed::client::{PATIENCE, RawClient, exchange_bytes};
+use testbed::raw::{RawUpstream, Script};
+
+use crate::context::TestContext;
+
+const REQUEST: &str = "GET /things?b=2&a=1 HTTP/1.1\r\nX-Second: 1\r\nHOST: example.test\r\nx-first: 2\r\n\
+    Connection: keep-alive, X-Hop\r\nX-Hop: for this connection alone\r\nX-Second: 3\r\nAccept: */*\r\n\r\n";
+const RESPONSE: &str = "HTTP/1.1 203 Non-Authoritative, But Fine\r\nZulu: 1\r\nserver: Box\r\nContent-length: 2\r\n\
+    X-Twice: a\r\nConnection: keep-alive\r\nALPHA: 2\r\nX-Twice: b\r\n\r\nok";
+
+/// The same without the fields of the upstream's connection.
+const ANSWER: &str = "HTTP/1.1 203 Non-Authoritative, But Fine\r\nZulu: 1\r\nserver: Box\r\nContent-length: 2\r\n\
+    X-Twice: a\r\nALPHA: 2\r\nX-Twice: b\r\n";
+
+#[test]
+fn fields_keep_their_order_case_and_number_on_every_way() {
+    let context = TestContext::new();
+    let script = || Script::new().reads_through("\r\n\r\n").sends(RESPONSE).and_again();
+    let upstream = RawUpstream::start(script());
+    let recorder = context.start(&["record", &upstream.url(), "--name", "heads"]);
+    let mut client = RawClient::connect(recorder.address());
+    let whole = format!("{ANSWER}\r\nok");
+    for _ in 0..2 {
+        let answer = client.send(REQUEST).read_until(|bytes| bytes.ends_with(b"\r\n\r\nok"));
+        assert_eq!(String::from_utf8_lossy(&answer), whole);
+    }
+    let forwarded = format!(
+        "GET /things?b=2&a=1 HTTP/1.1\r\nX-Second: 1\r\nHOST: {}\r\nx-first: 2\r\nX-Second: 3\r\nAccept: */*\r\n\r\n",
+        upstream.address()
+    );
+    assert_eq!(String::from_utf8_lossy(&upstream.received_in_all()), forwarded.repeat(2));
+    assert_eq!(recorder.stop().code, Some(0));
+
+    let mock = context.start(&["mock", "heads", "--quiet"]);
+    let played = RawClient::connect(mock.address()).send(REQUEST).read_until(|bytes| bytes.ends_with(b"ok"));
+    assert_eq!(String::from_utf8_lossy(&played), format!("{ANSWER}X-Mimeo-Mock: exact\r\n\r\nok"));
+
+    let target = RawUpstream::start(script());
+    context.succeed(&["replay", "heads", "--target", &target.url(), "--speed", "max"]);
+    let replayed = forwarded.replace(&upstream.address().to_string(), &target.address().to_string());
+    assert_eq!(String::from_utf8_lossy(&target.received_in_all()), replayed.repeat(2));
+}
+
+#[test]
+fn hints_arrive_before_the_response_they_hint_at() {
+    let context = TestContext::new();
+    let gate = Gate::closed();
+    let upstream = RawUpstream::start(
+        Script::new()
+            .reads_through("\r\n\r\n")
+            .sends("HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n")
+            .waits_at(&gate)
+            .sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    );
+    let recorder = context.start(&["record", &upstream.url(), "--name", "hints"]);
+    let mut client = RawClient::connect(recorder.address());
+    let hint =
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").read_until(|bytes| bytes.ends_with(b"\r\n\r\n"));
+    assert_eq!(
+        String::from_utf8_lossy(&hint),
+        "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+    );
+    gate.open();
+    let response = client.read_until(|bytes| bytes.ends_with(b"ok"));
+    assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&response));
+    assert_eq!(recorder.stop().code, Some(0));
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_no_hints_and_no_chunks() {
+    let context = TestContext::new();
+    let upstream = RawUpstream::start(Script::new().reads_through("\r\n\r\n").sends(
+        "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n\
+         HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ));
+    let recorder = context.start(&["record", &upstream.url(), "--name", "old"]);
+    let heard = exchange_bytes(recorder.address(), "GET / HTTP/1.0\r\n\r\n", PATIENCE);
+    assert_eq!(String::from_utf8_lossy(&heard.bytes), "HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nok");
+    assert_eq!(recorder.stop().code, Some(0));
+}
