@@ -166,3 +166,28 @@ fn traffic_waits_for_a_full_disk_at_most_five_seconds() {
         (lost, number(&summary["entryCount"]))
     );
 }
+
+#[test]
+fn a_disk_that_stays_full_ends_with_what_was_lost() {
+    let context = TestContext::new();
+    let upstream = Upstream::http1().start();
+    let url = upstream.url();
+    let mut recorder = context.start_on_a_small_disk(&["record", &url, "--name", "stays", "--json"], BLOCKS);
+    let mut client = Client::of(&recorder);
+    client.asks("before", 3, BODY, 0);
+    recorder.wait_for("before=2");
+    client.asks("more", MANY, BODY, 0);
+    recorder.wait_to_be_told("the recording cannot be written");
+    let asked = client.asked as u64;
+    drop(client);
+    let ended = recorder.stop();
+    assert_eq!(ended.code, Some(4), "{}", ended.told);
+    let summary = summary(&ended);
+    assert!(number(&summary["lostExchanges"]) > 0, "{summary}");
+    assert_eq!(number(&summary["entryCount"]) + number(&summary["lostExchanges"]), asked);
+    let session = context.session("stays");
+    assert_eq!(session["entryCount"], summary["entryCount"]);
+    assert_eq!(session["entries"].as_array().expect("a list").len() as u64, number(&summary["entryCount"]));
+    let mock = context.start(&["mock", "stays", "--quiet"]);
+    Client::of(&mock).asks("before", 3, BODY, 0);
+}
