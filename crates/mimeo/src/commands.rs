@@ -20,6 +20,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::{self, Exit};
 use crate::settings;
 
+/// The signal for a file that would become larger than the process may make it; Linux and macOS agree on it.
+const SIGXFSZ: i32 = 25;
+
 /// Record real HTTP traffic, serve it back as mocks, replay it against new code
 #[derive(Parser)]
 #[command(name = "mimeo", version, after_help = exit::HELP, max_term_width = 100)]
@@ -78,6 +81,9 @@ pub(crate) async fn run(command: Command, context: Context) -> Result<Exit, Prob
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    /// Listened to so that a write beyond a limit on file sizes fails, as on a full disk, and does not end the
+    /// program.
+    _file_limit: Signal,
 }
 
 impl Interrupts {
@@ -87,7 +93,11 @@ impl Interrupts {
                 Problem::new(ProblemKind::Unavailable, format!("signals cannot be listened to: {error}"))
             })
         };
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            _file_limit: listen(SignalKind::from_raw(SIGXFSZ))?,
+        })
     }
 
     /// Completes at the next one.

@@ -277,22 +277,24 @@ pub struct HeadTap<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
-    /// Taps the requests of a connection that was accepted. `already` are bytes read from it before.
+    /// Taps the requests of a connection that was accepted. `already` are bytes read from it before, from `since`
+    /// on.
     pub fn server(
         io: S,
         already: BytesMut,
+        since: Instant,
         patience: Patience,
         render: fn(&Rejection) -> Bytes,
     ) -> (Self, TapHandle) {
-        Self::new(io, already, Role::Server { render, patience })
+        Self::new(io, already, since, Role::Server { render, patience })
     }
 
     /// Taps the responses of a connection that was opened.
     pub fn client(io: S) -> (Self, TapHandle) {
-        Self::new(io, BytesMut::new(), Role::Client)
+        Self::new(io, BytesMut::new(), Instant::now(), Role::Client)
     }
 
-    fn new(io: S, pending: BytesMut, role: Role) -> (Self, TapHandle) {
+    fn new(io: S, pending: BytesMut, since: Instant, role: Role) -> (Self, TapHandle) {
         let shared = TapHandle(Arc::default());
         let tap = Self {
             io,
@@ -302,7 +304,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
             released: 0,
             scanned: 0,
             started: None,
-            progress: Instant::now(),
+            progress: since,
             timer: LazyTimer::default(),
             shown: BytesMut::new(),
             broken: false,

@@ -4,7 +4,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
@@ -77,13 +78,14 @@ where
     H: Handler,
 {
     let mut already = BytesMut::new();
+    let mut since = Instant::now();
     let http2 = match speaks {
         Speaks::Http1 => false,
         Speaks::Http2 => true,
         Speaks::Unknown => {
             let mut stop = config.stop.clone();
             tokio::select! {
-                found = begins_with_preface(&mut io, &mut already, config.patience) => match found {
+                found = begins_with_preface(&mut io, &mut already, &mut since, config.patience) => match found {
                     Ok(found) => found,
                     Err(_) => return,
                 },
@@ -94,14 +96,16 @@ where
     if http2 {
         serve_http2(Rewound { io, already }, handler, config).await;
     } else {
-        serve_http1(io, already, handler, config).await;
+        serve_http1(io, already, since, handler, config).await;
     }
 }
 
-/// Reads until it is clear whether the connection begins with the preface of HTTP/2.
+/// Reads until it is clear whether the connection begins with the preface of HTTP/2; `since` becomes the instant
+/// of the first byte.
 async fn begins_with_preface<S: AsyncRead + Unpin>(
     io: &mut S,
     already: &mut BytesMut,
+    since: &mut Instant,
     patience: Patience,
 ) -> io::Result<bool> {
     loop {
@@ -113,8 +117,9 @@ async fn begins_with_preface<S: AsyncRead + Unpin>(
             return Ok(true);
         }
         already.reserve(4 << 10);
-        let limit = if seen == 0 { patience.idle } else { patience.head };
+        let limit = if seen == 0 { patience.idle } else { patience.head.saturating_sub(since.elapsed()) };
         match tokio::time::timeout(limit, io.read_buf(already)).await {
+            Ok(Ok(_)) if seen == 0 && !already.is_empty() => *since = Instant::now(),
             Ok(Ok(0)) => return if seen == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(false) },
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(error),
@@ -125,12 +130,12 @@ async fn begins_with_preface<S: AsyncRead + Unpin>(
     }
 }
 
-async fn serve_http1<S, H>(io: S, already: BytesMut, handler: H, config: ServeConfig)
+async fn serve_http1<S, H>(io: S, already: BytesMut, since: Instant, handler: H, config: ServeConfig)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler,
 {
-    let (io, tap) = HeadTap::server(io, already, config.patience, config.render);
+    let (io, tap) = HeadTap::server(io, already, since, config.patience, config.render);
     let service = {
         let (tap, handler) = (tap.clone(), handler.clone());
         service_fn(move |request: http::Request<Incoming>| {
@@ -178,13 +183,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler,
 {
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let handler = handler.clone();
-        async move {
-            let inbound = Inbound { head: head_of(&request), request, started: Instant::now(), tap: None };
-            Ok::<_, std::convert::Infallible>(handler.handle(inbound).await)
-        }
-    });
+    let activity = Arc::new(Mutex::new(Activity { requests: 0, since: tokio::time::Instant::now() }));
+    let service = {
+        let activity = activity.clone();
+        service_fn(move |request: http::Request<Incoming>| {
+            let (handler, active) = (handler.clone(), Active::new(&activity));
+            async move {
+                let _active = active;
+                let inbound =
+                    Inbound { head: head_of(&request), request, started: Instant::now(), tap: None };
+                Ok::<_, std::convert::Infallible>(handler.handle(inbound).await)
+            }
+        })
+    };
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .auto_date_header(false)
@@ -193,15 +204,63 @@ where
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_pending_accept_reset_streams(20)
-        .keep_alive_interval(Some(std::time::Duration::from_mins(1)))
+        .keep_alive_interval(Some(Duration::from_mins(1)))
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     let mut stop = config.stop.clone();
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = idle(&activity, config.patience.idle) => {}
     }
+    // What is being answered is answered to its end.
+    connection.as_mut().graceful_shutdown();
     let _ = connection.await;
+}
+
+/// What goes on on an HTTP/2 connection.
+struct Activity {
+    /// Requests without a response.
+    requests: usize,
+    /// When that changed.
+    since: tokio::time::Instant,
+}
+
+/// Counts a request while there is no response to it.
+struct Active(Arc<Mutex<Activity>>);
+
+impl Active {
+    fn new(activity: &Arc<Mutex<Activity>>) -> Self {
+        note(activity, |requests| requests + 1);
+        Self(activity.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        note(&self.0, |requests| requests - 1);
+    }
+}
+
+fn note(activity: &Mutex<Activity>, change: impl FnOnce(usize) -> usize) {
+    let mut activity = activity.lock().unwrap_or_else(PoisonError::into_inner);
+    activity.requests = change(activity.requests);
+    activity.since = tokio::time::Instant::now();
+}
+
+/// Completes once there was no request for so long. A client that answers pings is no reason to keep it.
+async fn idle(activity: &Mutex<Activity>, patience: Duration) {
+    loop {
+        let (requests, since) = {
+            let activity = activity.lock().unwrap_or_else(PoisonError::into_inner);
+            (activity.requests, activity.since)
+        };
+        if requests == 0 && since.elapsed() >= patience {
+            return;
+        }
+        let due = if requests == 0 { since } else { tokio::time::Instant::now() } + patience;
+        tokio::time::sleep_until(due).await;
+    }
 }
 
 /// The head of an HTTP/2 request, whose fields are lower case and whose framing is the stream's.

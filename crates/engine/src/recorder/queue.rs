@@ -192,6 +192,11 @@ impl Queue {
         taken
     }
 
+    /// Whether no more comes.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Says that no more comes, and wakes the writer.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

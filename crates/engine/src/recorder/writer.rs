@@ -77,6 +77,7 @@ impl Writer {
         let mut synced = Instant::now();
         let mut told = Instant::now();
         let mut closing: Option<Instant> = None;
+        let mut drained = false;
         let mut blocked = false;
         loop {
             // While a write fails nothing is taken, so that the queue's policy says what happens.
@@ -95,9 +96,10 @@ impl Writer {
                     self.log.append(&Record::Gap(gap));
                     group.since.get_or_insert_with(Instant::now);
                 }
-                if taken.closed && closing.is_none() {
-                    closing = Some(Instant::now());
-                }
+                drained = taken.closed;
+            }
+            if closing.is_none() && self.queue.is_closed() {
+                closing = Some(Instant::now());
             }
             let due = group.since.is_some_and(|since| since.elapsed() >= GROUP_TIME);
             if blocked || due || closing.is_some() {
@@ -112,9 +114,9 @@ impl Writer {
                 told = Instant::now();
             }
             match closing {
-                Some(_) if !blocked && !took => break,
+                Some(_) if drained && !blocked && !took => break,
                 Some(since) if blocked && since.elapsed() >= LAST_TRIES => {
-                    self.give_up(&group);
+                    self.give_up(&mut group, &mut tally);
                     break;
                 }
                 Some(_) | None => {}
@@ -235,8 +237,14 @@ impl Writer {
             self.sync();
         }
         group.since = None;
-        let mut rows = Vec::with_capacity(group.announcements.len());
-        for Announcement { sequence, index, exchange, frames } in group.announcements.drain(..) {
+        self.announce(place, &mut group.announcements, tally);
+        true
+    }
+
+    /// Announces what is on disk and has it indexed. `place` is where the group begins.
+    fn announce(&mut self, place: Location, written: &mut Vec<Announcement>, tally: &mut Tally) {
+        let mut rows = Vec::with_capacity(written.len());
+        for Announcement { sequence, index, exchange, frames } in written.drain(..) {
             tally.entries += 1;
             tally.errors += u64::from(exchange.failure.is_some());
             tally.bytes += exchange.request.body.length
@@ -248,7 +256,6 @@ impl Writer {
         if !rows.is_empty() && self.rows.send(Indexed::Rows(rows)).is_err() {
             tracing::warn!("the index has ended; it is completed when the session is read");
         }
-        true
     }
 
     fn sync(&mut self) {
@@ -265,13 +272,23 @@ impl Writer {
         let _ = self.rows.send(Indexed::Progress(update));
     }
 
-    /// Counts what cannot be written as lost.
-    fn give_up(&mut self, group: &Group) {
-        let mut exchanges = group.announcements.len() as u64;
-        for captured in self.queue.take(Duration::ZERO).captures {
-            exchanges += u64::from(matches!(captured, Captured::Whole(_) | Captured::End(_)));
+    /// Counts what cannot be written as lost, and announces what could.
+    fn give_up(&mut self, group: &mut Group, tally: &mut Tally) {
+        if let Some((place, records)) = self.log.discard().written {
+            let mut written: Vec<_> =
+                group.announcements.extract_if(.., |announcement| announcement.index < records).collect();
+            self.announce(place, &mut written, tally);
         }
-        self.log.discard();
+        let mut exchanges = group.announcements.len() as u64;
+        loop {
+            let taken = self.queue.take(Duration::ZERO).captures;
+            if taken.is_empty() {
+                break;
+            }
+            let whole =
+                taken.iter().filter(|capture| matches!(capture, Captured::Whole(_) | Captured::End(_)));
+            exchanges += whole.count() as u64;
+        }
         self.queue.add_losses(Losses { exchanges, bodies: 0 }, GapReason::Storage, self.clock.now());
         tracing::error!(exchanges, "the disk did not take the end of the recording");
     }

@@ -135,7 +135,10 @@ impl Scheme {
 impl Request {
     /// The absolute URL; bytes that are not UTF-8 are shown as U+FFFD.
     pub fn url(&self) -> String {
-        format!("{}://{}{}", self.scheme.as_str(), self.authority, String::from_utf8_lossy(&self.target))
+        // The target of CONNECT is an authority, that of OPTIONS may be `*`; neither continues a URL.
+        let path =
+            if self.target.starts_with(b"/") { String::from_utf8_lossy(&self.target) } else { "".into() };
+        format!("{}://{}{path}", self.scheme.as_str(), self.authority)
     }
 
     /// The path without the query.

@@ -243,8 +243,8 @@ impl LogWriter {
         Ok(self.group.take())
     }
 
-    /// Gives up the records in memory; tells what that was, and what of their group is on disk. Exchanges that were opened by them are forgotten, so their parts are
-    /// too.
+    /// Gives up the records in memory; tells what that was, and what of their group is on disk. Exchanges that
+    /// were opened by them are forgotten, so their parts are too.
     pub fn discard(&mut self) -> Discarded {
         let written = self.group.take().map(|place| (place, self.pending.written()));
         let mut discarded = Discarded { written, ..Discarded::default() };

@@ -1,3 +1,4 @@
 //! Connections served in memory.
 
 mod heads;
+mod idle;
