@@ -1,6 +1,6 @@
 //! The queue between the traffic and the writer: bounded in bytes, with a policy for when it is full.
 //!
-//! Worker threads push, the writer's one thread takes everything at once. The writer is not woken for each
+//! Worker threads push, the writer's one thread takes what came. The writer is not woken for each
 //! push: it sleeps for two milliseconds while there is traffic, which measured a fifth cheaper, and is woken
 //! only when it went idle.
 
@@ -32,6 +32,8 @@ pub enum Overflow {
 pub const STALL_LIMIT: Duration = Duration::from_secs(5);
 /// Most bytes of captures that wait in memory.
 pub const QUEUE_LIMIT: usize = 32 << 20;
+/// Bytes of captures after which the writer takes no more at once.
+const TAKEN: usize = 4 << 20;
 
 /// What was lost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,7 +161,7 @@ impl Queue {
         })
     }
 
-    /// Takes all there is; waits until there is something, the queue is closed or `patience` has passed.
+    /// Takes what there is, up to a few megabytes; waits until there is something, the queue is closed or `patience` has passed.
     pub(crate) fn take(&self, patience: Duration) -> Taken {
         let mut state = self.lock();
         let spilled = state.spool.as_ref().is_some_and(|spool| !spool.is_empty());
@@ -172,7 +174,16 @@ impl Queue {
                 .0;
             state.writer_sleeps = false;
         }
-        let mut captures = std::mem::take(&mut state.waiting);
+        let mut captures = VecDeque::new();
+        let mut bytes = 0;
+        // What the writer holds is no longer counted here, so it takes little at a time.
+        while bytes < TAKEN
+            && let Some(captured) = state.waiting.pop_front()
+        {
+            bytes += captured.weight();
+            captures.push_back(captured);
+        }
+        state.bytes = if state.waiting.is_empty() { 0 } else { state.bytes.saturating_sub(bytes) };
         if captures.is_empty()
             && let Some(spool) = state.spool.as_mut().filter(|spool| !spool.is_empty())
         {
@@ -182,8 +193,9 @@ impl Queue {
             }
         }
         let was_full = state.stalled_since.take().is_some() || state.degraded;
-        state.bytes = 0;
-        state.degraded = false;
+        if state.bytes <= self.limit / 2 {
+            state.degraded = false;
+        }
         let taken = Taken { captures, gap: state.untold.take(), closed: state.closed };
         drop(state);
         if was_full {

@@ -98,9 +98,7 @@ impl Captured {
             + match self {
                 Self::Whole(exchange) | Self::End(exchange) | Self::Open { exchange, .. } => {
                     let inline = |body: &Body| body.inline().map_or(0, Bytes::len) + body.chunks.len() * 24;
-                    let fields = |headers: &Headers| {
-                        headers.iter().map(|(name, value)| name.len() + value.len() + 16).sum::<usize>()
-                    };
+                    let fields = |headers: &Headers| headers.text_len() + headers.len() * 16;
                     let frames: usize = exchange.frames.iter().map(|frame| frame.payload.len() + 96).sum();
                     inline(&exchange.request.body)
                         + fields(&exchange.request.headers)
