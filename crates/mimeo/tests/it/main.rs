@@ -10,3 +10,4 @@ mod http2_abuse;
 mod slow;
 mod story;
 mod usage;
+mod versions;
