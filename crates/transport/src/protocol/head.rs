@@ -472,4 +472,66 @@ mod tests {
             assert!(read(text).is_err(), "{text:?}");
         }
     }
+
+    /// Reads fields line by line, as RFC 9112 words it.
+    fn field_by_field(head: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut found = Vec::new();
+        for line in head.split_inclusive(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\r\n")?;
+            if line.is_empty() {
+                break;
+            }
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = (&line[..colon], &line[colon + 1..]);
+            let is_bad = |byte: &u8| *byte != b'\t' && (*byte < 0x20 || *byte == 0x7f);
+            if name.is_empty()
+                || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+                || value.iter().any(is_bad)
+            {
+                return None;
+            }
+            let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+            let from = value.iter().take_while(|byte| is_space(byte)).count();
+            let to = value.len() - value[from..].iter().rev().take_while(|byte| is_space(byte)).count();
+            found.push((name.to_vec(), value[from..to].to_vec()));
+        }
+        Some(found)
+    }
+
+    /// What heads are made of, and what they must not be made of.
+    const PIECES: &[&[u8]] = &[
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b":",
+        b" ",
+        b"\t",
+        b"A",
+        b"x-long-name",
+        b"value of some length",
+        b"\0",
+        b"\x7f",
+        b"\x1f",
+        b"\xff\xfe",
+        b"(",
+        b"a: b\r\n",
+        b"B:\tc \r\n",
+        b",;=/",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn the_fast_reader_takes_what_the_slow_one_takes(
+            pieces in proptest::collection::vec(
+                proptest::sample::select(PIECES),
+                0..24,
+            ),
+        ) {
+            let head = Bytes::from([pieces.concat().as_slice(), b"\r\n\r\n"].concat());
+            let read = fields(&head, 0).ok().map(|fields| {
+                fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect::<Vec<_>>()
+            });
+            proptest::prop_assert_eq!(read, field_by_field(&head), "{:?}", head);
+        }
+    }
 }
