@@ -32,16 +32,21 @@ pub(crate) fn run(root: &Path) -> ExitCode {
         ("format", vec!["fmt", "--all", "--check"]),
         ("lints", vec!["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
     ];
-    for (tool, arguments) in [("deny", ["deny", "--all-features"]), ("machete", ["machete", "."])] {
-        if has(tool) {
-            let mut arguments = arguments.to_vec();
-            if tool == "deny" {
-                arguments.push("check");
-            }
-            steps.push((tool, arguments));
+    if has("deny") {
+        steps.push(("deny", vec!["deny", "--all-features", "check", "bans", "licenses", "sources"]));
+        // The database of advisories is elsewhere on the network.
+        if cargo(&["deny", "fetch", "db"]).output().is_ok_and(|output| output.status.success()) {
+            steps.push(("advisories", vec!["deny", "--all-features", "check", "advisories"]));
         } else {
-            say(&format!("absent: cargo-{tool}, so dependencies are not looked through"));
+            say("absent: the database of advisories, so known vulnerabilities are not looked for");
         }
+    } else {
+        say("absent: cargo-deny, so licences and origins of dependencies are not looked through");
+    }
+    if has("machete") {
+        steps.push(("machete", vec!["machete", "."]));
+    } else {
+        say("absent: cargo-machete, so unused dependencies are not looked for");
     }
     // The program that the end-to-end tests drive is built with them: a build of its own would be one more set of
     // features, and compile half of the dependencies again.

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 use http_body::Body as _;
 use hyper_util::rt::TokioIo;
@@ -31,7 +31,6 @@ use crate::{outgoing, playback_websocket};
 const TIER: HeaderName = HeaderName::from_static("x-mimeo-mock");
 /// The same where case is kept.
 const TIER_FIELD: &str = "X-Mimeo-Mock";
-const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 /// Most bytes of a request body that are read to find its answer.
 const MAX_BODY: usize = 64 << 20;
 
@@ -93,7 +92,7 @@ pub(crate) async fn answer(
             let outgoing_head = head_of(mock, tier, mock.response.headers.clone());
             recording.end(&outgoing_head, mock).await;
             match &tap {
-                Some(tap) => tap.send(outgoing_head),
+                Some(tap) => tap.send_response(outgoing_head),
                 None => *response.headers_mut() = outgoing_head.to_map(),
             }
             drop(answered);
@@ -188,7 +187,8 @@ fn head_of(mock: &Mock, tier: Tier, fields: Headers) -> OutgoingHead {
 /// The recorded body, framed as it was recorded.
 fn play(mock: &Mock, mocking: &Mocking, head: &RequestHead) -> Response<ProxyBody> {
     let recorded = &mock.response;
-    let streamed = !recorded.headers.contains("content-length") && recorded.body.chunks.len() > 1
+    let length = recorded.headers.get("content-length");
+    let streamed = length.is_none() && recorded.body.chunks.len() > 1
         || MediaType::of(recorded.headers.get("content-type")) == MediaType::EventStream;
     let body = if head.method == Method::HEAD || matches!(recorded.status, 204 | 304) {
         ProxyBody::empty()
@@ -201,15 +201,19 @@ fn play(mock: &Mock, mocking: &Mocking, head: &RequestHead) -> Response<ProxyBod
     } else {
         ProxyBody::local(recorded.body.inline().cloned().unwrap_or_default())
     };
+    let is_whole =
+        body.size_hint().exact().is_some_and(|length| length > 0 && length == recorded.body.length);
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(recorded.status).unwrap_or(StatusCode::OK);
-    let headers = response.headers_mut();
-    if let Some(length) = recorded.headers.get("content-length") {
-        if let Ok(length) = HeaderValue::from_bytes(length) {
-            headers.insert(CONTENT_LENGTH, length);
+    match length.map(HeaderValue::from_bytes) {
+        // The library declares the length of a body that it knows.
+        Some(Ok(length)) if !is_whole => {
+            response.headers_mut().insert(CONTENT_LENGTH, length);
         }
-    } else if recorded.headers.contains("transfer-encoding") && head.version == Version::Http11 {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        None if recorded.headers.contains("transfer-encoding") && head.version == Version::Http11 => {
+            response.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Some(_) | None => {}
     }
     response
 }
@@ -236,7 +240,7 @@ async fn upgrade(
     }
     let mut response = Response::new(ProxyBody::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *response.headers_mut() = outgoing::framing(&HeaderMap::new(), Some(&WEBSOCKET));
+    outgoing::leave_http(response.headers_mut(), HeaderValue::from_static("websocket"));
     let fields = mock.response.headers.map_values(|name, _| match name.len() {
         // Nothing is compressed here, whatever was agreed on when it was recorded.
         24 if name.eq_ignore_ascii_case(b"sec-websocket-extensions") => FieldChange::Drop,
@@ -248,7 +252,7 @@ async fn upgrade(
     let outgoing_head = head_of(mock, tier, fields);
     recording.end(&outgoing_head, mock).await;
     if let Some(tap) = tap {
-        tap.send(outgoing_head);
+        tap.send_response(outgoing_head);
     }
     let (frames, speed) = (mock.frames.clone(), mocking.speed);
     handler.worker.tasks.spawn(async move {
@@ -317,6 +321,9 @@ impl Recording {
         target: &Bytes,
         body: &Bytes,
     ) -> Self {
+        if handler.worker.config.sink.is_none() {
+            return Self { capture: None };
+        }
         let local = || {
             let host = head.headers.get_str("host").unwrap_or("localhost");
             let (host, port) = target::host_and_port(host).unwrap_or(("localhost".to_owned(), None));

@@ -61,19 +61,24 @@ pub(crate) fn head(
     head
 }
 
-/// What the HTTP library has to know of an HTTP/1 message: how it is framed and whether it leaves HTTP.
-pub(crate) fn framing(headers: &HeaderMap, upgrade: Option<&HeaderValue>) -> HeaderMap {
+/// What the HTTP library has to know of an HTTP/1 message, out of all that it was shown: how it is framed.
+pub(crate) fn framing(headers: HeaderMap) -> HeaderMap {
+    if headers.keys().all(|name| name == CONTENT_LENGTH || name == TRAILER) {
+        return headers;
+    }
     let mut framing = HeaderMap::new();
     for name in [CONTENT_LENGTH, TRAILER] {
         for value in headers.get_all(&name) {
             framing.append(name.clone(), value.clone());
         }
     }
-    if let Some(upgrade) = upgrade {
-        framing.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        framing.insert(UPGRADE, upgrade.clone());
-    }
     framing
+}
+
+/// Has the HTTP library ask for an upgrade, or agree to one.
+pub(crate) fn leave_http(framing: &mut HeaderMap, upgrade: HeaderValue) {
+    framing.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    framing.insert(UPGRADE, upgrade);
 }
 
 /// The URI of an HTTP/2 request; `None` when the target has a byte that HTTP/2 cannot carry.

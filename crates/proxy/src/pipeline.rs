@@ -146,7 +146,10 @@ impl ProxyHandler {
                 ProxyBody::local(bytes)
             }
         });
-        let framing = outgoing::framing(&parts.headers, upgrade.as_ref());
+        let mut framing = outgoing::framing(parts.headers);
+        if let Some(upgrade) = &upgrade {
+            outgoing::leave_http(&mut framing, upgrade.clone());
+        }
         let mut fresh = false;
         let (lease, response) = loop {
             let leased = worker.pool.checkout(&destination.origin, versions, fresh).await;
@@ -175,7 +178,7 @@ impl ProxyHandler {
             match lease.tap() {
                 Some(upstream_tap) => {
                     *outgoing_request.headers_mut() = framing.clone();
-                    upstream_tap.send(outgoing_head);
+                    upstream_tap.send_request(outgoing_head);
                 }
                 None => {
                     let Some(uri) = outgoing::http2_uri(&destination, &outgoing_head) else {
@@ -302,8 +305,8 @@ impl ProxyHandler {
         let (mut parts, incoming) = response.into_parts();
         parts.headers = match &client_tap {
             Some(client_tap) => {
-                client_tap.send(outgoing_head);
-                outgoing::framing(&parts.headers, None)
+                client_tap.send_response(outgoing_head);
+                outgoing::framing(parts.headers)
             }
             None => outgoing_head.to_map(),
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HeaderMap, HeaderValue, UPGRADE};
+use http::header::{HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -163,8 +163,10 @@ pub(crate) fn switch(
     });
     let mut switched = Response::new(ProxyBody::empty());
     *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *switched.headers_mut() = outgoing::framing(&HeaderMap::new(), accepted.as_ref().or(wanted));
-    tap.send(head);
+    if let Some(protocol) = accepted.as_ref().or(wanted) {
+        outgoing::leave_http(switched.headers_mut(), protocol.clone());
+    }
+    tap.send_response(head);
     switched
 }
 

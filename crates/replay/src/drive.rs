@@ -232,7 +232,7 @@ async fn exchange(
                 .map(|length| (CONTENT_LENGTH, HeaderValue::from(length)))
                 .into_iter()
                 .collect();
-            tap.send(head);
+            tap.send_request(head);
         }
         None => {
             let uri = std::str::from_utf8(target)

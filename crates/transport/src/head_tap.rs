@@ -85,6 +85,8 @@ struct Shared {
     last_write: Option<Instant>,
     /// Takes the place of the head that the library writes next.
     exact: Option<OutgoingHead>,
+    /// The exact head of the response that is being made.
+    response_head: Option<OutgoingHead>,
     /// Interim responses to write before the final one.
     announced: BytesMut,
     /// Whether the library may hold bytes that it could not write yet.
@@ -143,18 +145,25 @@ impl TapHandle {
         shared.told = 0;
     }
 
-    /// Has this head written in place of the next that the library writes.
-    pub fn send(&self, head: OutgoingHead) {
+    /// Has this head written in place of the library's, which is the next thing that it writes.
+    pub fn send_request(&self, head: OutgoingHead) {
         self.lock().exact = Some(head);
     }
 
-    /// Waits until all was written that came before.
-    pub fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Has this head written in place of the library's, once the response that is being made is handed to it.
+    pub fn send_response(&self, head: OutgoingHead) {
+        self.lock().response_head = Some(head);
+    }
+
+    /// Waits until all was written that came before a response. The library must be handed the response when this
+    /// is ready, so that its head is the next thing that it writes.
+    pub(crate) fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut shared = self.lock();
         if shared.unflushed || !shared.announced.is_empty() {
             shared.flush_waiter = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        shared.exact = shared.response_head.take();
         Poll::Ready(())
     }
 

@@ -148,8 +148,7 @@ where
                 };
                 let inbound = Inbound { request, head, started, tap: Some(tap.clone()) };
                 let response = handler.handle(inbound).await;
-                // The next thing that is written is the head of this response.
-                std::future::poll_fn(|cx| tap.poll_flushed(cx)).await;
+                std::future::poll_fn(|cx| tap.poll_turn(cx)).await;
                 Ok::<_, std::convert::Infallible>(response)
             }
         })

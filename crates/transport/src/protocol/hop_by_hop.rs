@@ -25,6 +25,9 @@ pub(crate) struct HopByHop<'a> {
 
 impl<'a> HopByHop<'a> {
     pub(crate) fn of(headers: &'a Headers) -> Self {
+        if !headers.contains("connection") {
+            return Self { named: Vec::new() };
+        }
         let usual = |name: &[u8]| {
             name.eq_ignore_ascii_case(b"keep-alive")
                 || name.eq_ignore_ascii_case(b"close")

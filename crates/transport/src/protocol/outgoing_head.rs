@@ -231,9 +231,10 @@ fn is_ours(name: &[u8]) -> bool {
 }
 
 fn push_field(name: &[u8], value: &[u8], out: &mut BytesMut) {
-    for part in [name, b": ", value, b"\r\n"] {
-        out.extend_from_slice(part);
-    }
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

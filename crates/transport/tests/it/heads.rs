@@ -58,8 +58,9 @@ impl Handler for Echo {
         }
         let fields: Headers =
             [("X-B", target.as_str()), ("x-a", "1"), ("X-B", "again")].into_iter().collect();
-        tap.send(OutgoingHead::response(Some(Bytes::from_static(b"Fine")), fields));
-        let piece = Bytes::from(format!("{target} {} ", String::from_utf8_lossy(&body)));
+        tap.send_response(OutgoingHead::response(Some(Bytes::from_static(b"Fine")), fields));
+        // An empty line ends a head, but not when it stands in a body.
+        let piece = Bytes::from(format!("{target} {}\r\n\r\n", String::from_utf8_lossy(&body)));
         http::Response::new(Pieces {
             left: vec![piece; number % 4].into(),
             declared: number.is_multiple_of(2),
@@ -73,7 +74,7 @@ impl Handler for Echo {
 
 /// What [`Echo`] answers.
 fn expected(number: usize, body: &str) -> String {
-    let piece = format!("/{number} {body} ");
+    let piece = format!("/{number} {body}\r\n\r\n");
     let (framing, body) = if number.is_multiple_of(2) {
         (format!("content-length: {}", piece.len() * (number % 4)), piece.repeat(number % 4))
     } else {
@@ -84,17 +85,17 @@ fn expected(number: usize, body: &str) -> String {
     format!("{hint}HTTP/1.1 200 Fine\r\nX-B: /{number}\r\nx-a: 1\r\nX-B: again\r\n{framing}\r\n\r\n{body}")
 }
 
-/// Serves what a client sends over a pipe with this much room, and gives back the first `length` bytes of the
-/// answer.
+/// Serves a client that sends everything at once and reads through a pipe with this much room; gives back the
+/// first `length` bytes of the answer.
 async fn answers(room: usize, sent: &str, length: usize) -> String {
-    let (client, server) = tokio::io::duplex(room);
+    let (requests, mut sender) = tokio::io::simplex(1 << 20);
+    let (mut reader, responses) = tokio::io::simplex(room);
+    sender.write_all(sent.as_bytes()).await.expect("room for all requests");
     let (_stop, stopped) = watch::channel(false);
     let config = ServeConfig { patience: Patience::default(), render: |_| Bytes::new(), stop: stopped };
-    tokio::spawn(serve(server, Speaks::Http1, Echo, config));
-    let (mut reader, mut writer) = tokio::io::split(client);
+    tokio::spawn(serve(tokio::io::join(requests, responses), Speaks::Http1, Echo, config));
     let mut answer = vec![0; length];
-    let (read, written) = tokio::join!(reader.read_exact(&mut answer), writer.write_all(sent.as_bytes()));
-    read.and(written.map(|()| length)).expect("an answer");
+    reader.read_exact(&mut answer).await.expect("an answer");
     String::from_utf8(answer).expect("ASCII")
 }
 
