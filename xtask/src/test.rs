@@ -20,6 +20,8 @@ pub(crate) fn run(root: &Path) -> ExitCode {
     let cargo = |arguments: &[&str]| {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(root).args(arguments).env("MIMEO_TEST_PYTHON", &python);
+        // By this cargo-machete tells whether cargo started it, and `cargo run` left it here.
+        command.env_remove("CARGO_PKG_NAME");
         command
     };
     let has = |tool: &str| cargo(&[tool, "--version"]).output().is_ok_and(|output| output.status.success());
