@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Row, SqlitePool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqlitePool};
 
 use crate::catalog::CatalogError;
 
@@ -32,7 +32,9 @@ pub(crate) async fn connect(path: &Path) -> Result<(SqlitePool, SqlitePool), sql
         // What a crash of the machine takes from the index is completed from the traffic log.
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY)
-        .foreign_keys(true);
+        .foreign_keys(true)
+        // How long a query took is nothing that a user asked for.
+        .disable_statement_logging();
     // Switching a new database to its write-ahead log needs it alone and does not wait for its turn, so of two
     // processes that open it for the first time one is turned away.
     let deadline = tokio::time::Instant::now() + FIRST_OPENING;
