@@ -11,6 +11,7 @@ use mimeo_model::Headers;
 use crate::protocol::head;
 use crate::protocol::hop_by_hop::HopByHop;
 
+const CONTENT_LENGTH: &[u8] = b"content-length";
 /// Most fields of the library's head that are looked up; it writes half as many.
 const LIBRARY_FIELDS: usize = 8;
 
@@ -102,7 +103,7 @@ impl OutgoingHead {
     pub fn to_headers(&self) -> Headers {
         let mut fields = Vec::with_capacity(self.fields.len() + self.added.len());
         self.visit(|name, value| {
-            if name.eq_ignore_ascii_case(b"content-length") || !is_decided_by_library(name) {
+            if name.eq_ignore_ascii_case(CONTENT_LENGTH) || !is_decided_by_library(name) {
                 fields.push((name.to_vec(), value.to_vec()));
             }
         });
@@ -125,6 +126,8 @@ impl OutgoingHead {
         {
             *place = (name, value, false);
         }
+        // The length of what was not sent is allowed here (RFC 9110, section 8.6), and the library leaves it out.
+        let not_modified = line.get(9..12) == Some(b"304") && matches!(self.start, Start::Response { .. });
         self.visit(|name, value| {
             if !is_decided_by_library(name) {
                 return push_field(name, value, out);
@@ -132,6 +135,8 @@ impl OutgoingHead {
             let same = decided.iter_mut().find(|(other, _, used)| !used && other.eq_ignore_ascii_case(name));
             if let Some((_, value, used)) = same {
                 *used = true;
+                push_field(name, value, out);
+            } else if not_modified && name.len() == CONTENT_LENGTH.len() {
                 push_field(name, value, out);
             }
         });
@@ -218,7 +223,7 @@ fn is_decided_by_library(name: &[u8]) -> bool {
     let candidates: &[&[u8]] = match name.len() {
         7 => &[b"upgrade"],
         10 => &[b"connection"],
-        14 => &[b"content-length"],
+        14 => &[CONTENT_LENGTH],
         17 => &[b"transfer-encoding"],
         _ => return false,
     };
@@ -294,6 +299,20 @@ mod tests {
         assert_eq!(
             written(&head, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
             "HTTP/1.1 200 Fine\r\nServer: b\r\ncontent-length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn what_was_not_modified_keeps_its_length() {
+        let fields: Headers = [("Content-Length", "1234"), ("ETag", "x")].into_iter().collect();
+        let head = OutgoingHead::response(Some(Bytes::from_static(b"Not Modified")), fields);
+        assert_eq!(
+            written(&head, "HTTP/1.1 304 Not Modified\r\n\r\n"),
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\nETag: x\r\n\r\n"
+        );
+        assert_eq!(
+            written(&head, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
+            "HTTP/1.1 200 Not Modified\r\nETag: x\r\ntransfer-encoding: chunked\r\n\r\n"
         );
     }
 
