@@ -25,7 +25,7 @@ use mimeo_transport::serve::{Handler, Inbound, headers_of};
 use crate::body::ProxyBody;
 use crate::config::{Mode, OnMiss};
 use crate::outgoing::{self, Announcement, Destination};
-use crate::tap::{Capture, Carrier, Ended, Side, Tee};
+use crate::tap::{Capture, Carrier, Ended, Over, Side, Tee, UntilOver};
 use crate::worker::WorkerState;
 use crate::{answer, forward, rescue, reverse, tunnel};
 
@@ -151,6 +151,7 @@ impl ProxyHandler {
             outgoing::leave_http(&mut framing, upgrade.clone());
         }
         let mut fresh = false;
+        let over = Over::default();
         let (lease, response) = loop {
             let leased = worker.pool.checkout(&destination.origin, versions, fresh).await;
             let mut lease = match leased {
@@ -168,7 +169,7 @@ impl ProxyHandler {
             let outgoing_head = outgoing::head(&head, &destination, announcement.as_ref());
             let outgoing_body = match (body.take(), lease.tap()) {
                 (Some(ProxyBody::Tee(tee)), Some(upstream_tap)) if head.expects_continue => {
-                    ProxyBody::Tee(Box::new(tee.gated(upstream_tap.clone())))
+                    ProxyBody::Tee(Box::new(tee.gated(upstream_tap.clone(), over.clone())))
                 }
                 (Some(body), _) => body,
                 (None, _) => ProxyBody::empty(),
@@ -294,10 +295,10 @@ impl ProxyHandler {
 
         let client_tap = tap.clone();
         // After its last byte the connection serves the next request, unless the request is still being sent.
-        let answered = Answered(tap);
+        let (answered, over) = (Answered(tap), UntilOver(over));
         let pool_owner = worker.clone();
         let ended: Ended = Box::new(move || {
-            drop(answered);
+            drop((answered, over));
             if request_done.load(Ordering::Relaxed) {
                 pool_owner.pool.give_back(lease);
             }

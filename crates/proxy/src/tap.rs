@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -173,6 +173,32 @@ pub(crate) struct Tee {
 struct Gate {
     upstream: TapHandle,
     patience: Pin<Box<tokio::time::Sleep>>,
+    over: Over,
+}
+
+/// Tells a body that is held back when the response is over that came in place of `100 Continue`.
+#[derive(Clone, Default)]
+pub(crate) struct Over(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Over {
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 = Some(cx.waker().clone());
+        if state.0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// Says so when it is dropped.
+pub(crate) struct UntilOver(pub(crate) Over);
+
+impl Drop for UntilOver {
+    fn drop(&mut self) {
+        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = true;
+        if let Some(waker) = state.1.take() {
+            waker.wake();
+        }
+    }
 }
 
 /// A frame that waits until the sink took what came before it.
@@ -199,10 +225,11 @@ impl Tee {
         tee
     }
 
-    /// Holds the body back until `100 Continue` comes over the upstream's connection, at most a second.
-    pub(crate) fn gated(mut self, upstream: TapHandle) -> Self {
+    /// Holds the body back until `100 Continue` comes over the upstream's connection, at most a second. When a
+    /// final response comes instead the body is never sent, and ends once the response is `over`.
+    pub(crate) fn gated(mut self, upstream: TapHandle, over: Over) -> Self {
         let patience = Box::pin(tokio::time::sleep(Duration::from_secs(1)));
-        self.gate = Some(Gate { upstream, patience });
+        self.gate = Some(Gate { upstream, patience, over });
         self
     }
 
@@ -287,8 +314,13 @@ impl Body for Tee {
         let tee = self.get_mut();
         if let Some(gate) = &mut tee.gate {
             match gate.upstream.poll_continue(cx) {
-                // A final answer came instead: the client was told and sends no body.
-                Poll::Ready(false) => return Poll::Pending,
+                Poll::Ready(false) => {
+                    tee.complete = true;
+                    tee.carrier = None;
+                    ready!(gate.over.poll(cx));
+                    // The connection ends with this, since less was sent than declared.
+                    return Poll::Ready(None);
+                }
                 Poll::Ready(true) => {}
                 Poll::Pending => ready!(gate.patience.as_mut().poll(cx)),
             }

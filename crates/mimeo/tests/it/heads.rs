@@ -82,3 +82,25 @@ fn a_client_of_http_1_0_gets_no_hints_and_no_chunks() {
     assert_eq!(String::from_utf8_lossy(&heard.bytes), "HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nok");
     assert_eq!(recorder.stop().code, Some(0));
 }
+
+#[test]
+fn a_final_answer_in_place_of_continue_ends_the_request() {
+    let context = TestContext::new();
+    let upstream = RawUpstream::start(
+        Script::new()
+            .reads_through("\r\n\r\n")
+            .sends("HTTP/1.1 417 No\r\nContent-Length: 2\r\n\r\nno")
+            .and_again(),
+    );
+    let recorder = context.start(&["record", &upstream.url(), "--name", "declined", "--json"]);
+    for framing in ["Content-Length: 3", "Transfer-Encoding: chunked"] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
+        let mut client = RawClient::connect(recorder.address());
+        let heard = client.send(head).read_all(PATIENCE);
+        assert_eq!(heard.status(), Some(417), "{framing}");
+        assert!(recorder.wait_for("\"status\"").contains("417"), "recorded once it was answered");
+    }
+    let sent = String::from_utf8_lossy(&upstream.received_in_all()).into_owned();
+    assert!(!sent.contains("100 Continue") && sent.matches("POST / ").count() == 2, "{sent}");
+    assert_eq!(recorder.stop().code, Some(0));
+}
