@@ -46,12 +46,9 @@ pub(crate) async fn answer(
     let body = match collect(&mut inbound).await {
         Ok(body) => body,
         Err(failure) => {
-            if let Some(tap) = &tap {
-                tap.decide(false);
-            }
             let capture =
                 handler.capture(&inbound.head, &handler.unrouted(), &inbound.head.target, inbound.started);
-            return handler.answer_failure(capture, failure).await;
+            return handler.answer_failure(inbound.tap.as_ref(), capture, failure).await;
         }
     };
     let (named, looked_up) = named(handler, &inbound.head);
@@ -71,7 +68,7 @@ pub(crate) async fn answer(
                 let Some(client_side) = client_side else {
                     let failure =
                         refusal("the recording is of an upgrade, which this request does not ask for");
-                    return handler.answer_failure(recording.capture, failure).await;
+                    return handler.answer_failure(tap.as_ref(), recording.capture, failure).await;
                 };
                 let upgrading = upgrade(
                     handler,
@@ -111,6 +108,7 @@ pub(crate) async fn answer(
                     &looked_up,
                     &body,
                 );
+                let _answered = Answered(tap);
                 let (response, text) = tell(&miss);
                 recording.end_with_miss(&response, &text).await;
                 response.map(|()| ProxyBody::local(text))
@@ -130,7 +128,7 @@ pub(crate) async fn answer(
                         &inbound.head.target,
                         inbound.started,
                     );
-                    handler.answer_failure(capture, failure).await
+                    handler.answer_failure(inbound.tap.as_ref(), capture, failure).await
                 }
             },
         },
@@ -230,10 +228,7 @@ async fn upgrade(
     let key = head.headers.get("sec-websocket-key").map(playback_websocket::accept_key);
     let Some(key) = key else {
         let failure = refusal("the request has no `Sec-WebSocket-Key`");
-        if let Some(tap) = tap {
-            tap.decide(false);
-        }
-        return handler.answer_failure(recording.capture, failure).await;
+        return handler.answer_failure(tap, recording.capture, failure).await;
     };
     if let Some(tap) = tap {
         tap.decide(true);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRAILER, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{Uri, Version};
 use mimeo_model::Scheme;
@@ -79,6 +79,11 @@ pub(crate) fn framing(headers: HeaderMap) -> HeaderMap {
 pub(crate) fn leave_http(framing: &mut HeaderMap, upgrade: HeaderValue) {
     framing.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     framing.insert(UPGRADE, upgrade);
+}
+
+/// Has the HTTP library send a body in chunks; without a length it would send none with a GET.
+pub(crate) fn send_in_chunks(framing: &mut HeaderMap) {
+    framing.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
 }
 
 /// The URI of an HTTP/2 request; `None` when the target has a byte that HTTP/2 cannot carry.

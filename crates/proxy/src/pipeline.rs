@@ -79,11 +79,8 @@ impl Handler for ProxyHandler {
 impl ProxyHandler {
     /// Answers a request that has no destination.
     async fn refuse(&self, inbound: Inbound, failure: Failure) -> Response<ProxyBody> {
-        if let Some(tap) = &inbound.tap {
-            tap.decide(false);
-        }
         let capture = self.capture(&inbound.head, &self.unrouted(), &inbound.head.target, inbound.started);
-        self.answer_failure(capture, failure).await
+        self.answer_failure(inbound.tap.as_ref(), capture, failure).await
     }
 
     pub(crate) fn destination(&self, head: &RequestHead) -> Result<Destination, Failure> {
@@ -149,6 +146,15 @@ impl ProxyHandler {
         let mut framing = outgoing::framing(parts.headers);
         if let Some(upgrade) = &upgrade {
             outgoing::leave_http(&mut framing, upgrade.clone());
+        }
+        let is_chunked = match head.framing {
+            BodyFraming::Chunked => true,
+            // The body of an HTTP/2 request, which may come without its length.
+            BodyFraming::UntilClose => !framing.contains_key(http::header::CONTENT_LENGTH),
+            BodyFraming::None | BodyFraming::Length(_) | BodyFraming::Tunnel => false,
+        };
+        if is_chunked {
+            outgoing::send_in_chunks(&mut framing);
         }
         let mut fresh = false;
         let over = Over::default();
@@ -401,8 +407,13 @@ impl ProxyHandler {
     }
 
     /// Answers with a failure that no upstream had a part in.
-    pub(crate) fn answer_failure(&self, capture: Option<Capture>, failure: Failure) -> Answering<'_> {
-        self.fail_unsent(None, capture.map(|capture| capture.carrier()), failure)
+    pub(crate) fn answer_failure<'a>(
+        &'a self,
+        tap: Option<&'a TapHandle>,
+        capture: Option<Capture>,
+        failure: Failure,
+    ) -> Answering<'a> {
+        self.fail_unsent(tap, capture.map(|capture| capture.carrier()), failure)
     }
 
     fn record_refused(&self, refused: &Refused) {

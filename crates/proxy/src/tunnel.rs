@@ -34,11 +34,6 @@ pub(crate) async fn connect(
     passthrough: Arc<HostGlobs>,
 ) -> Response<ProxyBody> {
     let Inbound { mut request, head, started, tap } = inbound;
-    let refuse = |tap: &Option<TapHandle>| {
-        if let Some(tap) = tap {
-            tap.decide(false);
-        }
-    };
     let named = match request.uri().authority() {
         Some(authority) if head.target.is_empty() => target::authority_form(authority.as_str().as_bytes()),
         _ => target::authority_form(&head.target),
@@ -46,11 +41,11 @@ pub(crate) async fn connect(
     let (host, port) = match named {
         Ok(named) => named,
         Err(error) => {
-            refuse(&tap);
             let capture = handler.capture(&head, &handler.unrouted(), &head.target, started);
             let detail = format!("the target of CONNECT is not host:port: {error}");
             return handler
                 .answer_failure(
+                    tap.as_ref(),
                     capture,
                     Failure { kind: FailureKind::Refusal, phase: Phase::Request, detail },
                 )
@@ -79,8 +74,7 @@ pub(crate) async fn connect(
     let (upstream, connected) = match opened {
         Ok(opened) => opened,
         Err(failure) => {
-            refuse(&tap);
-            return handler.answer_failure(capture, failure).await;
+            return handler.answer_failure(tap.as_ref(), capture, failure).await;
         }
     };
     if let Some(tap) = &tap {

@@ -150,7 +150,8 @@ impl Queue {
             let changed = self.room.notified();
             let patience = {
                 let state = self.lock();
-                if state.bytes < self.limit || state.degraded {
+                // Since the capture was given back, the writer took something or the policy changed.
+                if state.stalled_since.is_none() || state.degraded {
                     return;
                 }
                 STALL_LIMIT

@@ -77,12 +77,11 @@ impl Writer {
         let mut synced = Instant::now();
         let mut told = Instant::now();
         let mut closing: Option<Instant> = None;
-        let mut drained = false;
         let mut blocked = false;
         loop {
             // While a write fails nothing is taken, so that the queue's policy says what happens.
             let patience = if group.since.is_some() || closing.is_some() { Duration::ZERO } else { IDLE };
-            let mut took = false;
+            let (mut took, mut drained) = (false, false);
             if !blocked {
                 let taken = self.queue.take(patience);
                 took = !taken.captures.is_empty();

@@ -96,11 +96,78 @@ fn a_final_answer_in_place_of_continue_ends_the_request() {
     for framing in ["Content-Length: 3", "Transfer-Encoding: chunked"] {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
         let mut client = RawClient::connect(recorder.address());
-        let heard = client.send(head).read_all(PATIENCE);
-        assert_eq!(heard.status(), Some(417), "{framing}");
+        let answer = client.send(head).read_all(PATIENCE);
+        assert_eq!(answer.status(), Some(417), "{framing}");
         assert!(recorder.wait_for("\"status\"").contains("417"), "recorded once it was answered");
     }
     let sent = String::from_utf8_lossy(&upstream.received_in_all()).into_owned();
     assert!(!sent.contains("100 Continue") && sent.matches("POST / ").count() == 2, "{sent}");
     assert_eq!(recorder.stop().code, Some(0));
+}
+
+#[test]
+fn a_body_in_chunks_is_sent_with_any_method() {
+    let context = TestContext::new();
+    let upstream = RawUpstream::start(
+        Script::new()
+            .reads_through("0\r\n\r\n")
+            .sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .and_again(),
+    );
+    let recorder = context.start(&["record", &upstream.url(), "--name", "chunks"]);
+    let mut client = RawClient::connect(recorder.address());
+    for method in ["GET", "DELETE", "POST"] {
+        let request = format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        );
+        client.send(request).read_until(|bytes| bytes.ends_with(b"ok"));
+    }
+    let sent = String::from_utf8_lossy(&upstream.received_in_all()).into_owned();
+    assert_eq!(sent.matches("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").count(), 3, "{sent}");
+    assert_eq!(recorder.stop().code, Some(0));
+}
+
+#[test]
+fn a_connection_of_http_1_0_is_not_used_again() {
+    let context = TestContext::new();
+    let upstream = RawUpstream::start(
+        Script::new()
+            .reads_through("\r\n\r\n")
+            .sends("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok")
+            .and_again(),
+    );
+    let recorder = context.start(&["record", &upstream.url(), "--name", "old-upstream"]);
+    let mut client = RawClient::connect(recorder.address());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").read_until(|bytes| bytes.ends_with(b"ok"));
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    client.send(chunked).read_until(|bytes| bytes.ends_with(b"ok"));
+    let sent = upstream.received();
+    assert_eq!(sent.len(), 2, "a connection each");
+    assert!(sent.iter().all(|sent| String::from_utf8_lossy(sent).contains(" HTTP/1.1\r\n")));
+    assert_eq!(recorder.stop().code, Some(0));
+}
+
+#[test]
+fn a_refused_head_behind_any_answer_is_answered_and_ends_the_connection() {
+    let context = TestContext::new();
+    let upstream = RawUpstream::start(
+        Script::new()
+            .reads_through("\r\n\r\n")
+            .sends(format!("HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n{}", "x".repeat(3_000_000)))
+            .and_again(),
+    );
+    let recorder = context.start(&["record", &upstream.url(), "--name", "large"]);
+    let bad = "GET / HTTP/1.1\r\nHost: a\r\nBad Header: 1\r\n\r\n";
+    let first = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n{bad}");
+    let answer = exchange_bytes(recorder.address(), first("/large"), PATIENCE);
+    assert_eq!(answer.statuses(), [200, 400], "behind a response");
+    let refused = exchange_bytes(recorder.address(), first("http://a/"), PATIENCE);
+    assert_eq!(refused.statuses(), [400, 400], "behind a refusal");
+    assert_eq!(recorder.stop().code, Some(0));
+    let mock = context.start(&["mock", "large", "--quiet"]);
+    let played = exchange_bytes(mock.address(), first("/large"), PATIENCE);
+    assert!(played.bytes.len() > 3_000_000, "{} bytes", played.bytes.len());
+    assert_eq!(played.statuses(), [200, 400], "behind a mock");
+    let missed = exchange_bytes(mock.address(), first("/missing"), PATIENCE);
+    assert_eq!(missed.statuses(), [404, 400], "behind a miss");
 }

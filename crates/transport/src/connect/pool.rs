@@ -299,12 +299,14 @@ where
         let Expected { method, upgrade, patience, is_sent, interim } = expected;
         let mut due = tokio::time::Instant::now() + patience;
         let timer = &mut self.timer;
+        let mut was_sent = is_sent();
         let mut finish = |cx: &mut std::task::Context<'_>| {
             while timer.poll_due(due, cx).is_ready() {
-                // The clock starts when the request was sent; a slow upload is not a slow answer.
-                if is_sent() {
+                if was_sent {
                     return Poll::Ready(());
                 }
+                // The clock starts when the request was seen to be sent; a slow upload is not a slow answer.
+                was_sent = is_sent();
                 due = tokio::time::Instant::now() + patience;
             }
             Poll::Pending

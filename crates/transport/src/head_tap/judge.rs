@@ -1,7 +1,7 @@
 //! Where one message ends and the next begins, and whether it may pass.
 
 use bytes::{Buf, Bytes};
-use mimeo_model::{Headers, Interim, Method};
+use mimeo_model::{Headers, Interim, Method, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::head_tap::write::Goodbye;
@@ -136,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
         let head = head::request(raw)?;
         let state = if head.method == Method::CONNECT || head.headers.contains("upgrade") {
             match head.framing {
-                BodyFraming::None => State::Undecided,
+                BodyFraming::None | BodyFraming::Length(0) => State::Undecided,
                 framing => body_state(framing),
             }
         } else {
@@ -183,6 +183,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HeadTap<S> {
             shared.asked = None;
         }
         reduced_head::response(&head, &mut self.shown);
+        // Such a server may keep the connection, but it understands no chunks.
+        shared.surplus |= head.version < Version::Http11;
         let interim = std::mem::take(&mut shared.interim);
         let sent = shared.last_write;
         shared.response = Some(TappedResponse { head, interim, arrived: self.progress, sent });

@@ -119,7 +119,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for HeadTap<S> {
             }
             if matches!(tap.state, State::Refused) {
                 let mut shared = tap.shared.lock();
-                if shared.in_flight == 0 || matches!(tap.role, Role::Client) {
+                // What was answered before is written first.
+                if shared.in_flight == 0 && !shared.unflushed || matches!(tap.role, Role::Client) {
                     return match tap.role {
                         Role::Client => Poll::Ready(Err(refused_mid_body())),
                         Role::Server { .. } => Poll::Ready(Ok(())),

@@ -175,6 +175,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadTap<S> {
         if let Some(waiter) = shared.flush_waiter.take() {
             waiter.wake();
         }
+        if let (true, Some(reader)) = (shared.rejection.is_some(), shared.reader.take()) {
+            reader.wake();
+        }
         Poll::Ready(Ok(()))
     }
 
