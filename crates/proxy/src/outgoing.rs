@@ -63,14 +63,16 @@ pub(crate) fn head(
 
 /// What the HTTP library has to know of an HTTP/1 message, out of all that it was shown: how it is framed.
 pub(crate) fn framing(headers: HeaderMap) -> HeaderMap {
-    if headers.keys().all(|name| name == CONTENT_LENGTH || name == TRAILER) {
+    if headers.len() == 1 && headers.contains_key(CONTENT_LENGTH) {
         return headers;
     }
     let mut framing = HeaderMap::new();
-    for name in [CONTENT_LENGTH, TRAILER] {
-        for value in headers.get_all(&name) {
-            framing.append(name.clone(), value.clone());
-        }
+    // HTTP/2 lets the same length be declared twice; once is enough.
+    if let Some(length) = headers.get(CONTENT_LENGTH) {
+        framing.insert(CONTENT_LENGTH, length.clone());
+    }
+    for value in headers.get_all(TRAILER) {
+        framing.append(TRAILER, value.clone());
     }
     framing
 }

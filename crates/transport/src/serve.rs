@@ -12,6 +12,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use mimeo_model::headers::HeadersBuilder;
 use mimeo_model::{Headers, Method, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
@@ -276,10 +277,33 @@ fn head_of(request: &http::Request<Incoming>) -> RequestHead {
             None => Bytes::new(),
         },
         version,
-        headers: headers_of(request.headers()),
+        headers: fields_of(request),
         framing: if request.body().is_end_stream() { BodyFraming::None } else { BodyFraming::UntilClose },
         expects_continue: false,
     }
+}
+
+/// The fields of a request as HTTP/1 words them: with the `Host` that `:authority` is, and one `Cookie`
+/// (RFC 9113, sections 8.3.1 and 8.2.3).
+fn fields_of(request: &http::Request<Incoming>) -> Headers {
+    let (map, authority) = (request.headers(), request.uri().authority());
+    let mut fields = HeadersBuilder::default();
+    if let Some(authority) = authority {
+        fields.push(b"host", authority.as_str().as_bytes());
+    }
+    let mut cookie_passed = false;
+    for (name, value) in map {
+        if *name == http::header::HOST && authority.is_some() {
+            continue;
+        }
+        if *name != http::header::COOKIE {
+            fields.push(name.as_str().as_bytes(), value.as_bytes());
+        } else if !std::mem::replace(&mut cookie_passed, true) {
+            let crumbs: Vec<_> = map.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
+            fields.push(b"cookie", &crumbs.join(&b"; "[..]));
+        }
+    }
+    fields.finish()
 }
 
 /// The fields of a header map, in its order.

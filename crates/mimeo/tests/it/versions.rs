@@ -89,3 +89,28 @@ fn every_pair_of_versions_carries_the_same_message() {
         assert_eq!(export.matches("\"pong\"").count(), 2, "{what}: both are recorded");
     }
 }
+
+#[test]
+fn what_http_2_words_otherwise_is_worded_for_http_1() {
+    let context = TestContext::new();
+    let upstream = answering(Upstream::http1()).start();
+    let recorder = context.start(&["record", &upstream.url(), "--name", "worded", "--preserve-host"]);
+    curl(&[
+        "--http2-prior-knowledge",
+        "--header",
+        "Cookie: a=1",
+        "--header",
+        "Cookie: b=2",
+        "--header",
+        "X-After: 3",
+        &recorder.url("/"),
+    ]);
+    let received = upstream.received();
+    let values = |name: &str| {
+        let fields = received[0].headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        fields.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(values("cookie"), ["a=1; b=2"]);
+    assert_eq!(values("host"), [recorder.address().to_string()]);
+    assert_eq!(recorder.stop().code, Some(0));
+}
