@@ -205,11 +205,11 @@ async fn index(
 ) -> Result<(), Error> {
     let mut failed = false;
     let mut waiting: Vec<ExchangeRow> = Vec::new();
-    let mut due = None;
+    let mut due: Option<Instant> = None;
     loop {
         let next = match due {
             None => indexed.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
-            Some(due) => indexed.recv_timeout(Instant::saturating_duration_since(&due, Instant::now())),
+            Some(due) => indexed.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
         let (mut progress, mut together, mut closed) = (None, ROWS_TOGETHER, false);
         match next {

@@ -177,7 +177,7 @@ fn named(handler: &ProxyHandler, head: &RequestHead) -> (Option<Origin>, Bytes) 
 
 /// The recorded head, under which the tier is named.
 fn head_of(mock: &Mock, tier: Tier, fields: Headers) -> OutgoingHead {
-    let mut head = OutgoingHead::response(mock.response.reason.clone(), fields);
+    let mut head = OutgoingHead::response(mock.response.reason.clone(), fields).sendable();
     head.add(TIER_FIELD, tier.as_str());
     head
 }

@@ -21,6 +21,7 @@ use mimeo_rules::detect::aws;
 use mimeo_transport::connect::{Connector, Expected, HttpVersions, Lease, Pool, SendError};
 use mimeo_transport::head_tap::TapHandle;
 use mimeo_transport::protocol::assembly::{Assembly, Captured, Limits};
+use mimeo_transport::protocol::head::is_target;
 use mimeo_transport::protocol::outgoing_head::{Host, OutgoingHead};
 use mimeo_transport::protocol::target::UpstreamUrl;
 use mimeo_transport::serve::headers_of;
@@ -169,6 +170,13 @@ async fn send(
     let started = Instant::now();
     let started_at = options.clock.now();
     let target = Bytes::from([options.target.base_path.as_bytes(), &recorded.target].concat());
+    if !is_target(&target) {
+        return Err(failure(
+            FailureKind::Refusal,
+            Phase::Request,
+            "the path has white space or a control character",
+        ));
+    }
     let body = recorded.body.inline().cloned().unwrap_or_default();
     let mut fresh = false;
     loop {
@@ -323,7 +331,7 @@ fn head(recorded: &Request, target: Bytes, options: &RunOptions) -> OutgoingHead
         if left_out { FieldChange::Drop } else { FieldChange::Keep }
     });
     let host = Host::Replace(options.target.origin.authority().into());
-    let mut head = OutgoingHead::request(target, fields).host(host);
+    let mut head = OutgoingHead::request(target, fields).host(host).sendable();
     for (name, value) in &options.headers {
         head.add(name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes()));
     }

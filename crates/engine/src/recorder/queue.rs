@@ -162,7 +162,8 @@ impl Queue {
         })
     }
 
-    /// Takes what there is, up to a few megabytes; waits until there is something, the queue is closed or `patience` has passed.
+    /// Takes what there is, up to a few megabytes; waits until there is something, the queue is closed or
+    /// `patience` has passed.
     pub(crate) fn take(&self, patience: Duration) -> Taken {
         let mut state = self.lock();
         let spilled = state.spool.as_ref().is_some_and(|spool| !spool.is_empty());

@@ -135,7 +135,7 @@ pub fn response(head: &Bytes) -> Result<ResponseHead, Rejection> {
         return Err(bad("framing.status", "the status code is not three digits from 100 to 999"));
     }
     let reason = line.0 + 13.min(text.len());
-    if find_control(&head[reason..line.1]) < line.1 - reason {
+    if !is_text(&head[reason..line.1]) {
         return Err(bad("framing.status_line", "the reason phrase has a control character"));
     }
     let headers = fields(head, lines.at)?;
@@ -166,9 +166,7 @@ fn request_line(line: &[u8]) -> Result<(Method, Range, Version), Rejection> {
         _ => return Err(bad("framing.version", "the version is not `HTTP/1.1` or `HTTP/1.0`")),
     };
     let target = (first + 1, last);
-    if memchr::memchr2(b' ', b'\t', &line[target.0..target.1]).is_some()
-        || find_control(&line[target.0..target.1]) < target.1 - target.0
-    {
+    if !is_target(&line[target.0..target.1]) {
         return Err(bad("framing.target", "the request target has a space or control character"));
     }
     if memchr::memchr(b'#', &line[target.0..target.1]).is_some() {
@@ -379,6 +377,21 @@ const fn marked(marks: &[u8]) -> [bool; 256] {
 
 fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|byte| TOKEN[*byte as usize])
+}
+
+/// Whether a field can be written into a head without ending it or beginning another.
+pub(crate) fn is_field(name: &[u8], value: &[u8]) -> bool {
+    is_token(name) && is_text(value)
+}
+
+/// Whether a field value or reason phrase has no control character but the tab.
+pub(crate) fn is_text(value: &[u8]) -> bool {
+    find_control(value) == value.len()
+}
+
+/// Whether a request target has no white space and no control character.
+pub fn is_target(target: &[u8]) -> bool {
+    is_text(target) && memchr::memchr2(b' ', b'\t', target).is_none()
 }
 
 /// Control characters but the tab (RFC 9110, section 5.5).

@@ -7,6 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mimeo_model::Headers;
+use mimeo_model::headers::FieldChange;
 
 use crate::protocol::head;
 use crate::protocol::hop_by_hop::HopByHop;
@@ -55,6 +56,23 @@ impl OutgoingHead {
     #[must_use]
     pub fn host(mut self, host: Host) -> Self {
         self.host = Some(host);
+        self
+    }
+
+    /// Leaves out what cannot stand in a head: a field or reason phrase that came from a file, where a line break
+    /// would begin another field or another message.
+    #[must_use]
+    pub fn sendable(mut self) -> Self {
+        if !self.fields.iter().all(|(name, value)| head::is_field(name, value)) {
+            self.fields = self.fields.map_values(|name, value| {
+                if head::is_field(name, value) { FieldChange::Keep } else { FieldChange::Drop }
+            });
+        }
+        if let Start::Response { reason } = &mut self.start
+            && !reason.as_deref().is_none_or(head::is_text)
+        {
+            *reason = None;
+        }
         self
     }
 
@@ -200,8 +218,10 @@ pub(crate) fn interim(interim: &mimeo_model::Interim, out: &mut BytesMut) {
     let line = format!("HTTP/1.1 {} {}\r\n", interim.status, usual.unwrap_or_default());
     out.extend_from_slice(line.as_bytes());
     let hops = HopByHop::of(&interim.headers);
-    for (name, value) in interim.headers.iter().filter(|(name, value)| !hops.stays(name, value)) {
-        push_field(name, value, out);
+    for (name, value) in interim.headers.iter() {
+        if !hops.stays(name, value) && !is_decided_by_library(name) {
+            push_field(name, value, out);
+        }
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -300,6 +320,16 @@ mod tests {
             written(&head, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
             "HTTP/1.1 200 Fine\r\nServer: b\r\ncontent-length: 0\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn what_a_file_says_does_not_become_another_message() {
+        let fields: Headers = [("A", "1\r\nEvil: 1"), ("B\r\nEvil", "2"), ("C:", "3"), ("", "4"), ("D", "5")]
+            .into_iter()
+            .collect();
+        let reason = Bytes::from_static(b"OK\r\nEvil: 1");
+        let head = OutgoingHead::response(Some(reason), fields).sendable();
+        assert_eq!(written(&head, "HTTP/1.1 200 OK\r\n\r\n"), "HTTP/1.1 200 OK\r\nD: 5\r\n\r\n");
     }
 
     #[test]
